@@ -1,0 +1,142 @@
+package endpoint
+
+import (
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Number is an interned version of an endpoint, valid in the Table that gave it.
+type Number uint32
+
+// Versions that every Table has.
+const (
+	// Unknown is who cannot be named.
+	Unknown Number = iota
+	// World is whoever is outside the cluster.
+	World
+	// Host is this node.
+	Host
+	// RemoteNode is another node of the cluster.
+	RemoteNode
+	numReserved
+)
+
+// Reserved identities, as in Cilium's pkg/identity.
+const (
+	identityUnknown    = 0
+	identityHost       = 1
+	identityWorld      = 2
+	identityUnmanaged  = 3
+	identityRemoteNode = 6
+	// minIdentity is the least identity of endpoints with labels of their own.
+	minIdentity = 256
+)
+
+// Workload is what runs an endpoint's pod: {Deployment web}.
+type Workload struct{ Kind, Name string }
+
+// Endpoint is one version of what is known about an endpoint. It is never
+// changed once it was given to a Table.
+type Endpoint struct {
+	// ID tells the endpoints of this node apart; 0 for all others.
+	ID uint32
+	// Identity is the number of the endpoint's identity: see Identity.
+	Identity uint32
+	Cluster  string
+	// Namespace and Pod are the pod's names, empty if it is none.
+	Namespace, Pod string
+	// Labels are sorted, in Cilium's form: k8s:app=web.
+	Labels    []string
+	Workloads []Workload
+}
+
+// ForPod returns the endpoint of a pod that has these Kubernetes labels. Like
+// Hubble, it adds the pod's namespace and cluster as labels.
+func ForPod(cluster, namespace, pod string, labels map[string]string, workloads []Workload) Endpoint {
+	list := make([]string, 0, len(labels)+2)
+	for k, v := range labels {
+		list = append(list, "k8s:"+k+"="+v)
+	}
+	list = append(list,
+		"k8s:io.kubernetes.pod.namespace="+namespace,
+		"k8s:io.cilium.k8s.policy.cluster="+cluster)
+	slices.Sort(list)
+	return Endpoint{
+		Identity: Identity(list), Cluster: cluster, Namespace: namespace, Pod: pod,
+		Labels: list, Workloads: workloads,
+	}
+}
+
+// ForService returns the endpoint that stands for a Service where the pod
+// behind it is not known. It is not a pod: it has no name or labels, but an
+// identity of its own and the Service as its workload, by which clients that
+// draw a map tell Services apart.
+func ForService(cluster, namespace, name string) Endpoint {
+	return Endpoint{
+		Identity: Identity([]string{
+			"k8s:io.cilium.k8s.policy.cluster=" + cluster,
+			"k8s:io.kubernetes.pod.namespace=" + namespace,
+			"k8s:io.kubernetes.service.name=" + name,
+		}),
+		Cluster: cluster, Namespace: namespace,
+		Workloads: []Workload{{Kind: "Service", Name: name}},
+	}
+}
+
+// Identity returns the number that stands for a sorted set of labels: 256 or
+// more, and the same on every node without any agreement, as it is a hash. Of
+// 1,000 sets of labels, two share a number with a chance of 1 in 8,600. Labels
+// that differ between the pods of one workload do not count, so that the pods
+// of a Deployment share an identity over its revisions.
+func Identity(labels []string) uint32 {
+	h := fnv.New64a()
+	for _, l := range labels {
+		if perPod(l) {
+			continue
+		}
+		h.Write([]byte(l))
+		h.Write([]byte{0})
+	}
+	v := h.Sum64()
+	// FNV mixes its last bytes little into the high bits: fold them.
+	return minIdentity + uint32((v^v>>29)%(1<<32-minIdentity))
+}
+
+// perPod tells whether a label is one that controllers add to tell pods or
+// revisions of a workload apart.
+func perPod(label string) bool {
+	key, _, _ := strings.Cut(strings.TrimPrefix(label, "k8s:"), "=")
+	switch key {
+	case "pod-template-hash", "controller-revision-hash", "pod-template-generation",
+		"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
+		"batch.kubernetes.io/job-completion-index", "batch.kubernetes.io/controller-uid",
+		"batch.kubernetes.io/job-name", "controller-uid", "job-name":
+		return true
+	}
+	return false
+}
+
+// key is equal for equal endpoints.
+func (e *Endpoint) key() string {
+	var b strings.Builder
+	b.WriteString(strconv.FormatUint(uint64(e.ID), 36))
+	b.WriteByte(0)
+	b.WriteString(strconv.FormatUint(uint64(e.Identity), 36))
+	for _, s := range []string{e.Cluster, e.Namespace, e.Pod} {
+		b.WriteByte(0)
+		b.WriteString(s)
+	}
+	for _, l := range e.Labels {
+		b.WriteByte(0)
+		b.WriteString(l)
+	}
+	for _, w := range e.Workloads {
+		b.WriteByte(1)
+		b.WriteString(w.Kind)
+		b.WriteByte(0)
+		b.WriteString(w.Name)
+	}
+	return b.String()
+}
