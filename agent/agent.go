@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	peerpb "github.com/cilium/cilium/api/v1/peer"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/fovea-obs/fovea/agent/datapath"
+	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/ingest"
+	"github.com/fovea-obs/fovea/agent/observer"
+	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/agent/service"
+	"github.com/fovea-obs/fovea/agent/static"
+	"github.com/fovea-obs/fovea/internal/rpc"
+)
+
+// Run observes and serves until ctx ends, which is no error. When it returns,
+// nothing of the agent is left in the kernel.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	hist, err := history.New(cfg.History)
+	if err != nil {
+		return err
+	}
+	endpoints := endpoint.NewTable(cfg.ClusterName)
+	services := service.NewTable()
+	var source *static.Source
+	if cfg.EndpointsFile != "" {
+		source = static.New(static.Config{
+			Path: cfg.EndpointsFile, Cluster: cfg.ClusterName, Node: cfg.NodeName,
+			Endpoints: endpoints, Services: services,
+			Now: func() int64 { return time.Now().UnixNano() }, Log: log,
+		})
+		if err := source.Load(); err != nil {
+			return fmt.Errorf("read endpoints: %w", err)
+		}
+	}
+
+	dp, err := datapath.Open(datapathConfig(cfg, endpoints, log))
+	if err != nil {
+		return fmt.Errorf("open the datapath: %w", err)
+	}
+	defer func() { err = errors.Join(err, dp.Close()) }()
+
+	listeners, err := listen(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	obs := observer.New(observerConfig(cfg, hist, endpoints, services, dp, log))
+	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, cfg.Version), Log: log})
+	observerpb.RegisterObserverServer(server, obs)
+	peerpb.RegisterPeerServer(server, peer.New(peer.Config{
+		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Address: address(cfg),
+	}))
+
+	tasks := []func(context.Context) error{
+		func(ctx context.Context) error { return server.Serve(ctx, listeners...) },
+		obs.Run,
+		func(ctx context.Context) error {
+			return dp.Run(ctx, &ingest.Ingest{History: hist, Endpoints: endpoints, Services: services})
+		},
+	}
+	if source != nil {
+		tasks = append(tasks, source.Watch)
+	}
+	return runAll(ctx, tasks)
+}
+
+// runAll runs all tasks until ctx ends or one of them does, ends the others and
+// waits for them.
+func runAll(ctx context.Context, tasks []func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, len(tasks))
+	for i, task := range tasks {
+		wg.Go(func() {
+			defer cancel()
+			errs[i] = task(ctx)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func datapathConfig(cfg Config, endpoints *endpoint.Table, log *slog.Logger) datapath.Config {
+	dc := datapath.Config{
+		Attach:      datapath.Attach(cfg.Attach),
+		Aggregate:   cfg.Aggregation == AggregateConnection,
+		Interval:    cfg.AggregationInterval,
+		Connections: cfg.Connections,
+		RingSize:    int(cfg.RingSize),
+		Interfaces:  endpoints,
+		Log:         log,
+	}
+	for _, p := range cfg.Interfaces {
+		if name := strings.TrimLeft(p, "!-"); name != p {
+			dc.Exclude = append(dc.Exclude, name)
+		} else {
+			dc.Include = append(dc.Include, p)
+		}
+	}
+	return dc
+}
+
+func observerConfig(cfg Config, hist *history.History, endpoints *endpoint.Table, services *service.Table,
+	dp *datapath.Datapath, log *slog.Logger,
+) observer.Config {
+	oc := observer.Config{
+		History: hist, Endpoints: endpoints, Services: services,
+		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
+		Started:       time.Now(),
+		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
+		Degraded: dp.Degraded, Log: log,
+	}
+	// It never fails: see crypto/rand.
+	_, _ = rand.Read(oc.Instance[:])
+	return oc
+}
+
+// listen opens what the agent serves on. TCP is served in plaintext only where
+// that was asked for.
+func listen(ctx context.Context, cfg Config, log *slog.Logger) (_ []net.Listener, err error) {
+	var addresses []string
+	if cfg.SocketPath != "" {
+		addresses = append(addresses, "unix://"+cfg.SocketPath)
+	}
+	if servesTCP(cfg) {
+		addresses = append(addresses, cfg.ListenAddress)
+	} else if cfg.ListenAddress != "" {
+		log.Warn("Not served over TCP: there are no certificates, and --disable-server-tls was not given",
+			"address", cfg.ListenAddress)
+	}
+	var listeners []net.Listener
+	for _, a := range addresses {
+		l, err := rpc.Listen(ctx, a)
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, err
+		}
+		log.Info("Serving", "address", a)
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+func servesTCP(cfg Config) bool { return cfg.ListenAddress != "" && cfg.DisableServerTLS }
+
+// address is where others reach the agent.
+func address(cfg Config) string {
+	if !servesTCP(cfg) {
+		return "unix://" + cfg.SocketPath
+	}
+	host, port, err := net.SplitHostPort(cfg.ListenAddress)
+	if err != nil || host != "" {
+		return cfg.ListenAddress
+	}
+	return net.JoinHostPort(nodeAddress(), port)
+}
+
+// nodeAddress is the first address of this node that is not for itself alone.
+func nodeAddress() string {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return "localhost"
+	}
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().IsGlobalUnicast() {
+			return p.Addr().String()
+		}
+	}
+	return "localhost"
+}

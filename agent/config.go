@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/internal/config"
+)
+
+// Aggregation says what a flow is reported for.
+type Aggregation string
+
+// Aggregations.
+const (
+	// AggregateConnection reports a connection when it is new, changes or
+	// ends, and at an interval while packets flow.
+	AggregateConnection Aggregation = "connection"
+	// AggregateNone reports each packet.
+	AggregateNone Aggregation = "none"
+)
+
+// Attach says how programs are attached to interfaces.
+type Attach string
+
+// Ways to attach.
+const (
+	// AttachAuto is TCX where the kernel has it, clsact otherwise.
+	AttachAuto   Attach = "auto"
+	AttachTCX    Attach = "tcx"
+	AttachClsact Attach = "clsact"
+)
+
+// Bounds of settings.
+const (
+	MinAggregationInterval = 100 * time.Millisecond
+	MaxAggregationInterval = time.Hour
+	MinConnections         = 1 << 10
+	MaxConnections         = 1 << 24
+	MaxRingSize            = 1 << 30
+)
+
+// Config is all that an agent is told. [DefaultConfig] returns one to start
+// from; [Config.Validate] names the settings by their flags.
+type Config struct {
+	// Version is told to clients: v0.1.0.
+	Version string
+	// NodeName and ClusterName are what flows call this node and its cluster.
+	NodeName, ClusterName string
+	// SocketPath is the unix socket to serve on; empty for none.
+	SocketPath string
+	// ListenAddress is the TCP address to serve on, as :4244; empty for none.
+	ListenAddress string
+	// DisableServerTLS serves ListenAddress in plaintext. Otherwise it is
+	// served with certificates only.
+	DisableServerTLS bool
+	// EndpointsFile is where endpoints, nodes and services come from; empty
+	// for nowhere.
+	EndpointsFile string
+	// Interfaces are glob patterns, as of path.Match, of the names of the
+	// interfaces to follow. One that begins with ! or - excludes what it
+	// matches, and counts more than all that include. With none that
+	// includes, the default rule does: veths whose peer is in another network
+	// namespace.
+	Interfaces []string
+	// History is the memory for flows, in bytes.
+	History int64
+	// Aggregation says what is reported, AggregationInterval how often a
+	// connection is while packets flow.
+	Aggregation         Aggregation
+	AggregationInterval time.Duration
+	// Connections is how many the kernel tracks at most.
+	Connections int
+	// RingSize is the size of the kernel's ring buffer in bytes: a power of
+	// two, and a multiple of the page size.
+	RingSize int64
+	Attach   Attach
+}
+
+// DefaultConfig returns the settings of an agent that is told nothing but the
+// name of its node.
+func DefaultConfig(node string) Config {
+	return Config{
+		NodeName:            node,
+		ClusterName:         "default",
+		SocketPath:          "/var/run/fovea/hubble.sock",
+		ListenAddress:       ":4244",
+		History:             128 << 20,
+		Aggregation:         AggregateConnection,
+		AggregationInterval: 5 * time.Second,
+		Connections:         131072,
+		RingSize:            8 << 20,
+		Attach:              AttachAuto,
+	}
+}
+
+// Validate returns nil, or one [config.Error] for each setting that is not
+// allowed, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, name, value, want string) {
+		if !ok {
+			errs = append(errs, &config.Error{Name: name, Value: value, Want: want})
+		}
+	}
+	const name = "1 to 253 letters with no space or slash"
+	check(isName(c.NodeName), "node-name", c.NodeName, name)
+	check(isName(c.ClusterName), "cluster-name", c.ClusterName, name)
+	check(len(c.SocketPath) <= 107, "socket-path", c.SocketPath, "a path of at most 107 bytes, or empty for no socket")
+	check(c.ListenAddress == "" || isListenAddress(c.ListenAddress), "listen-address", c.ListenAddress,
+		"address:port such as :4244 or 10.0.0.1:4244, or empty for none")
+	for _, p := range c.Interfaces {
+		check(isPattern(p), "interfaces", p, "glob patterns of interface names such as veth*, with ! before what is excluded")
+	}
+	check(c.History >= history.MinSize, "history", config.FormatSize(c.History),
+		"at least "+config.FormatSize(history.MinSize))
+	check(c.Aggregation == AggregateConnection || c.Aggregation == AggregateNone,
+		"aggregation", string(c.Aggregation), "one of connection, none")
+	check(c.AggregationInterval >= MinAggregationInterval && c.AggregationInterval <= MaxAggregationInterval,
+		"aggregation-interval", c.AggregationInterval.String(),
+		fmt.Sprintf("%v to %v", MinAggregationInterval, MaxAggregationInterval))
+	check(c.Connections >= MinConnections && c.Connections <= MaxConnections,
+		"connections", strconv.Itoa(c.Connections), fmt.Sprintf("%d to %d", MinConnections, MaxConnections))
+	page := int64(os.Getpagesize())
+	check(c.RingSize >= page && c.RingSize <= MaxRingSize && c.RingSize&(c.RingSize-1) == 0,
+		"ring-size", config.FormatSize(c.RingSize),
+		fmt.Sprintf("a power of two from %s to %s", config.FormatSize(page), config.FormatSize(MaxRingSize)))
+	check(c.Attach == AttachAuto || c.Attach == AttachTCX || c.Attach == AttachClsact,
+		"attach", string(c.Attach), "one of auto, tcx, clsact")
+	return errors.Join(errs...)
+}
+
+func isName(s string) bool {
+	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == '/' || r == ' ' || !unicode.IsPrint(r)
+	})
+}
+
+func isListenAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || strings.ContainsFunc(host, unicode.IsSpace) {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isPattern(s string) bool {
+	s = strings.TrimLeft(s, "!-")
+	_, err := path.Match(s, "")
+	return s != "" && err == nil
+}

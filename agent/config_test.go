@@ -1,0 +1,52 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultConfigIsValid(t *testing.T) {
+	c := DefaultConfig("node1")
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   string // nothing if it is allowed
+	}{
+		"no node":         {func(c *Config) { c.NodeName = "" }, `node-name: "", want`},
+		"slash in node":   {func(c *Config) { c.NodeName = "a/b" }, `node-name: "a/b", want`},
+		"no cluster":      {func(c *Config) { c.ClusterName = " " }, `cluster-name: " ", want`},
+		"no socket":       {func(c *Config) { c.SocketPath = "" }, ""},
+		"long socket":     {func(c *Config) { c.SocketPath = strings.Repeat("s", 108) }, "socket-path: "},
+		"no address":      {func(c *Config) { c.ListenAddress = "" }, ""},
+		"IPv6 address":    {func(c *Config) { c.ListenAddress = "[::1]:0" }, ""},
+		"no port":         {func(c *Config) { c.ListenAddress = "10.0.0.1" }, `listen-address: "10.0.0.1", want`},
+		"high port":       {func(c *Config) { c.ListenAddress = ":65536" }, "listen-address: "},
+		"patterns":        {func(c *Config) { c.Interfaces = []string{"veth*", "!veth-t?", "-lo"} }, ""},
+		"empty pattern":   {func(c *Config) { c.Interfaces = []string{"veth*", "!"} }, `interfaces: "!", want`},
+		"broken pattern":  {func(c *Config) { c.Interfaces = []string{"veth["} }, `interfaces: "veth[", want`},
+		"little history":  {func(c *Config) { c.History = 1 << 10 }, `history: "1KiB", want at least`},
+		"aggregation":     {func(c *Config) { c.Aggregation = "some" }, `aggregation: "some", want`},
+		"short interval":  {func(c *Config) { c.AggregationInterval = time.Millisecond }, `aggregation-interval: "1ms", want 100ms to`},
+		"few connections": {func(c *Config) { c.Connections = 1023 }, `connections: "1023", want 1024 to`},
+		"odd ring":        {func(c *Config) { c.RingSize = 3 << 20 }, `ring-size: "3MiB", want a power of two`},
+		"no ring":         {func(c *Config) { c.RingSize = 0 }, `ring-size: "0B", want a power of two`},
+		"attach":          {func(c *Config) { c.Attach = "xdp" }, `attach: "xdp", want`},
+		"two at once": {func(c *Config) { c.Attach = ""; c.NodeName = "" },
+			"node-name: \"\", want 1 to 253 letters with no space or slash\nattach: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := DefaultConfig("node1")
+			tt.change(&c)
+			err := c.Validate()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}

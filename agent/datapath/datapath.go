@@ -1,0 +1,318 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/fovea-obs/fovea/bpf"
+)
+
+const (
+	// sweepInterval is how often connections that fell silent are looked for.
+	sweepInterval = time.Second
+	// lossInterval is how often the kernel's counters are read.
+	lossInterval = time.Second
+)
+
+// Config of a Datapath. All fields must be set, but for those that say so.
+type Config struct {
+	// NetNS is the path of the node's network namespace; empty for the one that
+	// the process is in.
+	NetNS string
+	// Include and Exclude are patterns (path.Match) of interface names. Without
+	// Include, the rule of package datapath's watch.go holds.
+	Include, Exclude []string
+	Attach           Attach
+	// Aggregate packets to connections, reported every Interval while packets
+	// flow. Otherwise each packet is an event.
+	Aggregate bool
+	Interval  time.Duration
+	// Connections is how many are tracked at most, each direction at each
+	// endpoint for itself: 160 bytes of kernel memory each.
+	Connections int
+	// RingSize of the buffer between kernel and agent, in bytes: a power of two
+	// and a multiple of the page size.
+	RingSize int
+	// Interfaces is told of the node's interfaces and addresses. Its methods
+	// are called by one goroutine, while Handler's are by another.
+	Interfaces Interfaces
+	Log        *slog.Logger
+}
+
+// Interfaces is told of what the datapath sees of the node.
+type Interfaces interface {
+	// LinkUp: this interface leads to an endpoint, from before its first event.
+	LinkUp(index uint32, name string)
+	// LinkDown: the interface is gone.
+	LinkDown(index uint32)
+	// SetHostAddresses: the addresses of the node's own network namespace.
+	SetHostAddresses([]netip.Addr)
+}
+
+// Handler takes what the kernel tells. All its methods are called by the
+// goroutine that Run is called in.
+type Handler interface {
+	// Event of time at, in nanoseconds since 1970. The event is valid during
+	// the call only.
+	Event(e *bpf.FoveaEvent, at int64)
+	// Lost: so many events were lost on a CPU.
+	Lost(cpu int, events uint64, at int64)
+	// Flush is called after a batch of the others.
+	Flush()
+}
+
+// Datapath is the kernel side of an agent.
+type Datapath struct {
+	cfg     Config
+	log     *slog.Logger
+	reasons reasons
+	symbols *symbols
+	names   *interfaceNames
+
+	*objects
+	ring   *ring
+	losses losses
+	links  []io.Closer // of the drop probe and the sweep
+	iter   *link.Iter
+
+	counters atomic.Pointer[Counters]
+	errs     atomic.Uint64
+}
+
+// Open loads the programs. It fails only if there is nothing to read from: what
+// the kernel refuses of the rest is told by Degraded. The caller must Close.
+func Open(cfg Config) (_ *Datapath, err error) {
+	d := &Datapath{cfg: cfg, log: cfg.Log, symbols: newSymbols(), names: newInterfaceNames()}
+	d.counters.Store(&Counters{})
+	for _, p := range append(append([]string{}, cfg.Include...), cfg.Exclude...) {
+		if _, err := path.Match(p, ""); err != nil {
+			return nil, fmt.Errorf("interface pattern %q: %w", p, err)
+		}
+	}
+	if d.reasons, err = loadReasons(); err != nil {
+		return nil, err
+	}
+	inode, err := netnsInode(cfg.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	if d.objects, err = loadObjects(cfg, d.reasons.ignored(), inode, len(d.reasons.names) > 0); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	d.losses.counters = d.maps.Maps[bpf.FoveaMapCpuStats]
+	if d.ring, err = newRing(d.maps.Maps[bpf.FoveaMapEvents], d.maps.Maps[flagMap]); err != nil {
+		return nil, err
+	}
+	if cfg.Attach == AttachAuto {
+		d.cfg.Attach = d.bestAttach()
+	}
+	d.attachProbes()
+	for _, m := range d.missing {
+		d.log.Warn("Probe not available", "probe", m.probe, "error", m.err)
+	}
+	return d, nil
+}
+
+// attachProbes attaches what is not at an interface.
+func (d *Datapath) attachProbes() {
+	if d.drops != nil {
+		l, err := link.AttachTracing(link.TracingOptions{Program: d.drops})
+		if err != nil {
+			d.miss("drops", err)
+		} else {
+			d.links = append(d.links, l)
+		}
+	}
+	if d.sweep != nil {
+		l, err := link.AttachIter(link.IterOptions{Program: d.sweep, Map: d.maps.Maps[bpf.FoveaMapConns]})
+		if err != nil {
+			d.miss("idle connections", err)
+		} else {
+			d.iter = l
+			d.links = append(d.links, l)
+		}
+	}
+}
+
+// Close releases everything in the kernel. Run must have returned.
+func (d *Datapath) Close() error {
+	var errs []error
+	for _, l := range d.links {
+		errs = append(errs, l.Close())
+	}
+	if d.ring != nil {
+		d.ring.close()
+	}
+	d.objects.close()
+	return errors.Join(errs...)
+}
+
+// Degraded names what this kernel does not let the agent do.
+func (d *Datapath) Degraded() []string {
+	names := make([]string, len(d.missing))
+	for i, m := range d.missing {
+		names[i] = m.probe
+	}
+	return names
+}
+
+// Counters returns what could not be told as events so far, about a second ago.
+func (d *Datapath) Counters() Counters { return *d.counters.Load() }
+
+// ReasonName returns the kernel's name of a drop reason, without its prefix
+// SKB_DROP_REASON_, or "".
+func (d *Datapath) ReasonName(reason uint32) string { return d.reasons.name(reason) }
+
+// Symbol returns the kernel function that an address lies in, or "".
+func (d *Datapath) Symbol(addr uint64) string { return d.symbols.name(addr) }
+
+// InterfaceName returns the name of an interface of the node, also of one that
+// went recently, or "".
+func (d *Datapath) InterfaceName(index uint32) string { return d.names.get(index) }
+
+// Run follows the interfaces and hands events to h, until ctx is done. It
+// detaches from all interfaces before it returns.
+func (d *Datapath) Run(ctx context.Context, h Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var watchErr, sweepErr error
+	wg.Go(func() {
+		defer cancel()
+		watchErr = d.watch(ctx)
+	})
+	wg.Go(func() {
+		defer cancel()
+		sweepErr = d.sweepEvery(ctx, sweepInterval)
+	})
+	wg.Go(func() {
+		<-ctx.Done()
+		d.ring.wake()
+	})
+	readErr := d.readEvents(ctx, h)
+	cancel()
+	wg.Wait()
+	return errors.Join(readErr, watchErr, sweepErr)
+}
+
+// readEvents hands over what is in the ring until ctx is done, and once more
+// then.
+func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
+	var due time.Time
+	var clock clock
+	take := func(sample []byte) {
+		if e := decode(sample); e != nil {
+			h.Event(e, clock.wall(e.Time))
+		} else {
+			d.errs.Add(1)
+		}
+	}
+	for {
+		clock.set()
+		n := d.ring.read(take)
+		if now := time.Now(); now.After(due) {
+			due = now.Add(lossInterval)
+			c, err := d.losses.tell(func(cpu int, events uint64) {
+				h.Lost(cpu, events, now.UnixNano())
+				n++
+			})
+			if err != nil {
+				return err
+			}
+			d.counters.Store(&c)
+		}
+		if n > 0 {
+			h.Flush()
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := d.ring.wait(); err != nil {
+			return err
+		}
+	}
+}
+
+// sweepEvery has the kernel report connections that fell silent.
+func (d *Datapath) sweepEvery(ctx context.Context, every time.Duration) error {
+	if d.iter == nil {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := d.sweepOnce(); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Datapath) sweepOnce() error {
+	r, err := d.iter.Open()
+	if err != nil {
+		return fmt.Errorf("open the connections: %w", err)
+	}
+	defer r.Close()
+	// The program writes nothing: reading runs it over all elements.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return fmt.Errorf("go over the connections: %w", err)
+	}
+	return nil
+}
+
+// clock converts the kernel's time, CLOCK_MONOTONIC, to that of the day.
+type clock struct{ offset int64 }
+
+// set follows changes of the time of day.
+func (c *clock) set() { c.offset = time.Now().UnixNano() - monotonic() }
+
+// monotonic is the kernel's time in nanoseconds.
+func monotonic() int64 {
+	var ts unix.Timespec
+	// The clock exists on every kernel.
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return ts.Nano()
+}
+
+func (c *clock) wall(monotonic uint64) int64 { return int64(monotonic) + c.offset }
+
+// netnsInode returns the number by which the kernel knows a network namespace.
+func netnsInode(netns string) (uint32, error) {
+	if netns == "" {
+		netns = "/proc/thread-self/ns/net"
+	}
+	info, err := os.Stat(netns)
+	if err != nil {
+		return 0, fmt.Errorf("network namespace: %w", err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, fmt.Errorf("network namespace %s: no inode", netns)
+	}
+	return uint32(st.Ino), nil
+}

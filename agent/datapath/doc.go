@@ -1,0 +1,17 @@
+// Package datapath brings the node's packets from the kernel to the agent.
+//
+// [Open] loads the programs of package bpf as far as this kernel takes them;
+// what it does not take is named by [Datapath.Degraded], and the rest works.
+// [Datapath.Run] follows the node's interfaces, attaches to those that lead to
+// an endpoint, and hands every event to a [Handler] in a single goroutine.
+// Nothing else calls the handler, so a handler needs no locks.
+//
+//   - ring.go reads the ring buffer in place, in batches.
+//   - watch.go follows interfaces by netlink, attach.go attaches to them:
+//     by TCX links, which end with the process, or by clsact filters, of which
+//     only the agent's own are ever removed.
+//   - losses.go turns the kernel's counters into what was lost.
+//   - reasons.go and symbols.go put names to what a drop event says.
+//
+// The programs pass every packet on: nothing here changes what happens to it.
+package datapath

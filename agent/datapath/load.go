@@ -1,0 +1,130 @@
+package datapath
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/fovea-obs/fovea/bpf"
+)
+
+// flagMap is the section of the programs' data that the ring's reader shares.
+const flagMap = ".data.reader"
+
+// objects are the programs and maps in the kernel. Programs that this kernel
+// does not take are nil.
+type objects struct {
+	maps *ebpf.Collection
+
+	from, to, drops, sweep *ebpf.Program
+
+	// missing names what was not loaded, and why.
+	missing []missing
+}
+
+type missing struct {
+	probe string
+	err   error
+}
+
+// loadObjects creates the maps and loads each program for itself, so that one
+// that fails costs only itself.
+func loadObjects(cfg Config, ignored [256]uint8, netns uint32, hasReasons bool) (*objects, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_SYS_RESOURCE before Linux 5.11): %w", err)
+	}
+	spec, err := bpf.LoadFovea()
+	if err != nil {
+		return nil, fmt.Errorf("read the programs: %w", err)
+	}
+	spec.Maps[bpf.FoveaMapConns].MaxEntries = uint32(cfg.Connections)
+	spec.Maps[bpf.FoveaMapEvents].MaxEntries = uint32(cfg.RingSize)
+	aggregate := uint8(0)
+	if cfg.Aggregate {
+		aggregate = 1
+	}
+	for name, value := range map[string]any{
+		bpf.FoveaVarAggregate:      aggregate,
+		bpf.FoveaVarIntervalTicks:  ticks(cfg.Interval.Nanoseconds()),
+		bpf.FoveaVarHostNetns:      netns,
+		bpf.FoveaVarIgnoredReasons: ignored,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	programs := spec.Programs
+	spec.Programs = nil
+	maps, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, fmt.Errorf("create maps: %w", err)
+	}
+	o := &objects{maps: maps}
+	load := func(name string) (*ebpf.Program, error) {
+		one := spec.Copy()
+		one.Programs = map[string]*ebpf.ProgramSpec{name: programs[name]}
+		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: maps.Maps})
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		return c.DetachProgram(name), nil
+	}
+	o.loadEndpoint(load)
+	name := bpf.FoveaProgKfreeSkb
+	if !hasReasons {
+		name = bpf.FoveaProgKfreeSkbNoReason
+		o.miss("drop reasons", fmt.Errorf("the kernel has none before 5.17"))
+	}
+	if o.drops, err = load(name); err != nil {
+		o.miss("drops", err)
+	}
+	if o.sweep, err = load(bpf.FoveaProgSweep); err != nil {
+		o.miss("idle connections", err)
+	}
+	return o, nil
+}
+
+// loadEndpoint loads the programs for endpoints' interfaces, without the
+// kernel's connection tracking where that cannot be asked.
+func (o *objects) loadEndpoint(load func(string) (*ebpf.Program, error)) {
+	pair := func(from, to string) error {
+		var err error
+		if o.from, err = load(from); err != nil {
+			return err
+		}
+		if o.to, err = load(to); err != nil {
+			o.from.Close()
+			o.from = nil
+		}
+		return err
+	}
+	err := pair(bpf.FoveaProgFromEndpoint, bpf.FoveaProgToEndpoint)
+	if err == nil {
+		return
+	}
+	if alone := pair(bpf.FoveaProgFromEndpointAlone, bpf.FoveaProgToEndpointAlone); alone != nil {
+		o.miss("endpoints", alone)
+		return
+	}
+	o.miss("conntrack", err)
+}
+
+func (o *objects) miss(probe string, err error) {
+	o.missing = append(o.missing, missing{probe, err})
+}
+
+func (o *objects) close() {
+	for _, p := range []*ebpf.Program{o.from, o.to, o.drops, o.sweep} {
+		// Close does nothing for nil.
+		p.Close()
+	}
+	o.maps.Close()
+}
+
+// ticks converts nanoseconds to the programs' unit: see TICK_SHIFT.
+func ticks(ns int64) uint32 { return uint32(ns >> tickShift) }
+
+// tickShift is bpf/fovea.h's TICK_SHIFT.
+const tickShift = 20

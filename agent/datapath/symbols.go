@@ -1,0 +1,62 @@
+package datapath
+
+import (
+	"bufio"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// symbols names kernel addresses. Only few different ones are ever asked for,
+// so the kernel's list is read again for each new one and not kept.
+type symbols struct {
+	path string
+
+	mu    sync.Mutex
+	names map[uint64]string
+}
+
+func newSymbols() *symbols {
+	return &symbols{path: "/proc/kallsyms", names: map[uint64]string{}}
+}
+
+// name returns the function that holds the address, or "" if the kernel does not
+// tell: see kernel.kptr_restrict in proc(5).
+func (s *symbols) name(addr uint64) string {
+	if addr == 0 {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, ok := s.names[addr]
+	if !ok {
+		name = s.find(addr)
+		s.names[addr] = name
+	}
+	return name
+}
+
+// find returns the last function that starts at or below addr.
+func (s *symbols) find(addr uint64) string {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var best uint64
+	var name string
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		// ffffffff81000000 T _stext [module]
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 || (fields[1] != "t" && fields[1] != "T") {
+			continue
+		}
+		at, err := strconv.ParseUint(fields[0], 16, 64)
+		if err == nil && at != 0 && at <= addr && at > best {
+			best, name = at, fields[2]
+		}
+	}
+	return name
+}

@@ -1,0 +1,331 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"runtime"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/fovea-obs/fovea/bpf"
+)
+
+// watchBuffer is the size of the netlink socket's receive buffer: some thousand
+// interfaces may change before the kernel has to drop a message.
+const watchBuffer = 4 << 20
+
+// watcher follows the interfaces of one network namespace. It belongs to one
+// goroutine, whose thread is in that namespace.
+type watcher struct {
+	*Datapath
+	nl    *netlink.Handle
+	links map[int]*watched
+	// uplinks are the interfaces of default routes.
+	uplinks map[int]bool
+	// started is set once all that was there at the start is known.
+	started bool
+}
+
+// watched is an interface that exists.
+type watched struct {
+	link  netlink.Link
+	fresh bool
+	// attached is nil while the programs are not attached to it.
+	attached attached
+}
+
+// watch follows the interfaces until ctx is done, and detaches from all then.
+func (d *Datapath) watch(ctx context.Context) error {
+	// The thread stays in the namespace and ends with the goroutine: it is not
+	// unlocked.
+	if d.cfg.NetNS != "" {
+		runtime.LockOSThread()
+		ns, err := netns.GetFromPath(d.cfg.NetNS)
+		if err != nil {
+			return fmt.Errorf("open network namespace: %w", err)
+		}
+		defer ns.Close()
+		if err := netns.Set(ns); err != nil {
+			return fmt.Errorf("enter network namespace %s: %w", d.cfg.NetNS, err)
+		}
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	w := &watcher{Datapath: d, nl: h, links: map[int]*watched{}, uplinks: map[int]bool{}}
+	defer w.close()
+	for ctx.Err() == nil {
+		if err := w.follow(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow subscribes, takes stock, and handles changes until ctx is done or the
+// kernel had to drop some: then the caller starts over.
+func (w *watcher) follow(ctx context.Context) error {
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK,
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+	if err != nil {
+		return fmt.Errorf("subscribe to interfaces: %w", err)
+	}
+	// Closing ends a Receive that waits.
+	stop := context.AfterFunc(ctx, func() { socket.Close() })
+	defer func() {
+		if stop() {
+			socket.Close()
+		}
+	}()
+	// A smaller buffer only makes starting over more likely.
+	if socket.SetReceiveBufferSize(watchBuffer, true) != nil {
+		_ = socket.SetReceiveBufferSize(watchBuffer, false)
+	}
+	if err := w.resync(); err != nil {
+		return err
+	}
+	for {
+		messages, _, err := socket.Receive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			w.log.Warn("Interfaces changed faster than they could be followed; taking stock again")
+			return nil
+		case err != nil:
+			return fmt.Errorf("follow interfaces: %w", err)
+		}
+		for i := range messages {
+			w.handle(&messages[i])
+		}
+	}
+}
+
+// resync compares what is known with what there is.
+func (w *watcher) resync() error {
+	all, err := w.nl.LinkList()
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	w.setUplinks()
+	w.setAddresses()
+	there := make(map[int]bool, len(all))
+	for _, l := range all {
+		there[l.Attrs().Index] = true
+		w.up(l)
+	}
+	for index := range w.links {
+		// A list that was interrupted may lack some: the next event tells.
+		if !there[index] && err == nil {
+			w.down(index)
+		}
+	}
+	w.started = true
+	return nil
+}
+
+func (w *watcher) handle(m *syscall.NetlinkMessage) {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		l, err := netlink.LinkDeserialize(&unix.NlMsghdr{Type: m.Header.Type, Flags: m.Header.Flags}, m.Data)
+		if err != nil {
+			w.log.Warn("An interface's change was not understood", "error", err)
+			return
+		}
+		w.change(m, l)
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		w.setAddresses()
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		// struct rtmsg: family, length of the destination, …
+		if len(m.Data) > 1 && m.Data[1] == 0 {
+			w.setUplinks()
+			for _, k := range w.links {
+				w.decide(k)
+			}
+		}
+	}
+}
+
+// change handles that an interface is new, changed or gone.
+func (w *watcher) change(m *syscall.NetlinkMessage, l netlink.Link) {
+	// Bridges and others tell of their ports in messages of their own families,
+	// which are not about the interface.
+	if len(m.Data) == 0 || m.Data[0] != unix.AF_UNSPEC {
+		return
+	}
+	if m.Header.Type == unix.RTM_NEWLINK {
+		w.up(l)
+		return
+	}
+	w.down(l.Attrs().Index)
+	// When the far end of a veth moves to another namespace, that it went is
+	// all that is told: the near end is an endpoint's from now on.
+	if near, ok := w.links[l.Attrs().ParentIndex]; ok && l.Type() == "veth" {
+		if now, err := w.nl.LinkByIndex(near.link.Attrs().Index); err == nil {
+			w.up(now)
+		}
+	}
+}
+
+func (w *watcher) up(l netlink.Link) {
+	a := l.Attrs()
+	k, ok := w.links[a.Index]
+	if !ok {
+		k = &watched{fresh: w.started}
+		w.links[a.Index] = k
+	}
+	renamed := ok && k.link.Attrs().Name != a.Name
+	k.link = l
+	w.names.set(uint32(a.Index), a.Name)
+	if renamed && k.attached != nil {
+		w.cfg.Interfaces.LinkUp(uint32(a.Index), a.Name)
+	}
+	w.decide(k)
+}
+
+func (w *watcher) down(index int) {
+	k, ok := w.links[index]
+	if !ok {
+		return
+	}
+	delete(w.links, index)
+	w.names.remove(uint32(index))
+	w.detach(k)
+}
+
+// decide attaches to an interface that leads to an endpoint, and detaches from
+// one that does not.
+func (w *watcher) decide(k *watched) {
+	want := w.leadsToEndpoint(k.link)
+	switch {
+	case want && k.attached == nil:
+		w.attachTo(k)
+	case !want && k.attached != nil:
+		w.detach(k)
+	}
+}
+
+// leadsToEndpoint is the rule: a veth whose other end is in another network
+// namespace, unless it is the way out of this one. Patterns take its place.
+func (w *watcher) leadsToEndpoint(l netlink.Link) bool {
+	a := l.Attrs()
+	if matches(w.cfg.Exclude, a.Name) {
+		return false
+	}
+	if len(w.cfg.Include) > 0 {
+		return matches(w.cfg.Include, a.Name)
+	}
+	return l.Type() == "veth" && a.NetNsID >= 0 && !w.uplinks[a.Index]
+}
+
+// matches tells whether one of the patterns, which are valid, matches.
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, _ := path.Match(p, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// attachTo attaches the programs. An interface to which that fails costs only
+// itself; it is tried again when it changes.
+func (w *watcher) attachTo(k *watched) {
+	a := k.link.Attrs()
+	index := uint32(a.Index)
+	if w.from == nil {
+		return
+	}
+	if removed, err := removeFilters(w.nl, k.link); err != nil {
+		w.log.Warn("Filters of an earlier run remain", "interface", a.Name, "error", err)
+	} else if removed > 0 {
+		w.log.Info("Removed filters of an earlier run", "interface", a.Name, "filters", removed)
+	}
+	w.cfg.Interfaces.LinkUp(index, a.Name)
+	info := bpf.FoveaLink{AttachedAt: ticks(monotonic())}
+	if k.fresh {
+		info.Fresh = 1
+	}
+	if err := w.maps.Maps[bpf.FoveaMapLinks].Put(index, info); err != nil {
+		w.log.Warn("Interface not noted", "interface", a.Name, "error", err)
+	}
+	done, err := w.attach(w.nl, a.Index)
+	if err != nil {
+		w.forget(index)
+		if !errors.Is(err, unix.ENODEV) {
+			w.log.Warn("Interface not attached", "interface", a.Name, "error", err)
+		}
+		return
+	}
+	k.attached = done
+	w.log.Debug("Attached", "interface", a.Name, "index", index, "by", w.cfg.Attach)
+}
+
+func (w *watcher) detach(k *watched) {
+	if k.attached == nil {
+		return
+	}
+	if err := k.attached.Close(); err != nil {
+		w.log.Warn("Interface not detached", "interface", k.link.Attrs().Name, "error", err)
+	}
+	k.attached = nil
+	w.forget(uint32(k.link.Attrs().Index))
+}
+
+// forget undoes what attachTo told of the interface.
+func (w *watcher) forget(index uint32) {
+	// It may not be there.
+	_ = w.maps.Maps[bpf.FoveaMapLinks].Delete(index)
+	w.cfg.Interfaces.LinkDown(index)
+}
+
+func (w *watcher) close() {
+	for _, k := range w.links {
+		w.detach(k)
+	}
+}
+
+// setUplinks notes the interfaces of default routes. What cannot be listed stays
+// as it was.
+func (w *watcher) setUplinks() {
+	uplinks := map[int]bool{}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		routes, err := w.nl.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: nil},
+			netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+		if err != nil {
+			w.log.Warn("Default routes not listed", "error", err)
+			return
+		}
+		for _, r := range routes {
+			uplinks[r.LinkIndex] = true
+			for _, hop := range r.MultiPath {
+				uplinks[hop.LinkIndex] = true
+			}
+		}
+	}
+	w.uplinks = uplinks
+}
+
+func (w *watcher) setAddresses() {
+	list, err := w.nl.AddrList(nil, unix.AF_UNSPEC)
+	if err != nil {
+		w.log.Warn("Addresses of the node not listed", "error", err)
+		return
+	}
+	addrs := make([]netip.Addr, 0, len(list))
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			addrs = append(addrs, ip.Unmap())
+		}
+	}
+	w.cfg.Interfaces.SetHostAddresses(addrs)
+}

@@ -1,0 +1,63 @@
+package observer
+
+import (
+	"slices"
+
+	flowpb "github.com/cilium/cilium/api/v1/flow"
+
+	"github.com/fovea-obs/fovea/agent/endpoint"
+)
+
+// endpointFields are the fields that ask what a side of a flow is.
+func endpointFields() map[string]fieldCompiler {
+	return map[string]fieldCompiler{
+		"source_pod":               func(c *compiler, f *flowpb.FlowFilter) error { return c.pod(source, f.SourcePod) },
+		"destination_pod":          func(c *compiler, f *flowpb.FlowFilter) error { return c.pod(destination, f.DestinationPod) },
+		"source_label":             func(c *compiler, f *flowpb.FlowFilter) error { return c.label(source, f.SourceLabel) },
+		"destination_label":        func(c *compiler, f *flowpb.FlowFilter) error { return c.label(destination, f.DestinationLabel) },
+		"source_workload":          func(c *compiler, f *flowpb.FlowFilter) error { return c.workload(source, f.SourceWorkload) },
+		"destination_workload":     func(c *compiler, f *flowpb.FlowFilter) error { return c.workload(destination, f.DestinationWorkload) },
+		"source_cluster_name":      func(c *compiler, f *flowpb.FlowFilter) error { return c.cluster(source, f.SourceClusterName) },
+		"destination_cluster_name": func(c *compiler, f *flowpb.FlowFilter) error { return c.cluster(destination, f.DestinationClusterName) },
+		"source_identity":          func(c *compiler, f *flowpb.FlowFilter) error { return c.identity(source, f.SourceIdentity) },
+		"destination_identity":     func(c *compiler, f *flowpb.FlowFilter) error { return c.identity(destination, f.DestinationIdentity) },
+	}
+}
+
+func (c *compiler) pod(s side, values []string) error {
+	names, err := c.names(values)
+	if err != nil {
+		return err
+	}
+	return c.addEndpoint(s, func(e *endpoint.Endpoint) bool { return names.match(e.Namespace, e.Pod) })
+}
+
+func (c *compiler) label(s side, values []string) error {
+	selectors, err := c.selectors(values)
+	if err != nil {
+		return err
+	}
+	return c.addEndpoint(s, func(e *endpoint.Endpoint) bool { return selectors.match(e.Labels) })
+}
+
+// workload takes an empty name or kind for any.
+func (c *compiler) workload(s side, wanted []*flowpb.Workload) error {
+	return c.addEndpoint(s, func(e *endpoint.Endpoint) bool {
+		return slices.ContainsFunc(e.Workloads, func(has endpoint.Workload) bool {
+			return slices.ContainsFunc(wanted, func(w *flowpb.Workload) bool {
+				return (w.Name == "" || w.Name == has.Name) && (w.Kind == "" || w.Kind == has.Kind)
+			})
+		})
+	})
+}
+
+func (c *compiler) cluster(s side, names []string) error {
+	if slices.Contains(names, "") {
+		return c.invalid("", "the name of a cluster")
+	}
+	return c.addEndpoint(s, func(e *endpoint.Endpoint) bool { return slices.Contains(names, e.Cluster) })
+}
+
+func (c *compiler) identity(s side, numbers []uint32) error {
+	return c.addEndpoint(s, func(e *endpoint.Endpoint) bool { return slices.Contains(numbers, e.Identity) })
+}

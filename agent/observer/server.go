@@ -1,0 +1,89 @@
+package observer
+
+import (
+	"log/slog"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+
+	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/agent/service"
+)
+
+// Config is what a Server serves and how it names it. History, Endpoints and
+// Services are required. All functions must be safe for concurrent use; one
+// that is nil knows nothing.
+type Config struct {
+	History *history.History
+	// Endpoints and Services are the tables whose numbers the records hold.
+	Endpoints *endpoint.Table
+	Services  *service.Table
+
+	// NodeName is the node's name in the cluster.
+	NodeName, Cluster string
+	// Version of the agent, a semantic version without a leading v.
+	Version string
+	// Address is where other nodes reach this server, host:port.
+	Address string
+	// TLS tells whether it is served with TLS there.
+	TLS bool
+
+	// Instance is random for each start of the agent: see FormatUUID.
+	Instance [8]byte
+	// Started is when the agent was.
+	Started time.Time
+	// Now is the clock that records' times are from; time.Now if nil.
+	Now func() time.Time
+
+	// InterfaceName returns the name of an interface, or "" if it is gone.
+	InterfaceName func(index uint32) string
+	// ReasonName returns the name of one of the kernel's enum skb_drop_reason,
+	// as NETFILTER_DROP, or "" if there is none.
+	ReasonName func(reason uint32) string
+	// Symbol returns the kernel function that holds an address, or "".
+	Symbol func(address uint64) string
+	// Degraded returns what of the agent does not work at present, a few words
+	// each.
+	Degraded func() []string
+
+	// Log gets what goes wrong with a call and is not the client's fault.
+	Log *slog.Logger
+}
+
+// Server implements Hubble's Observer service. It is safe for concurrent use.
+type Server struct {
+	observerpb.UnimplementedObserverServer
+	c Config
+	// name is the node's, as Hubble writes it.
+	name       string
+	namespaces *namespaces
+}
+
+// New returns a server, which is ready to be registered. It knows namespaces
+// for the full hour only while [Server.Run] runs.
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.InterfaceName == nil {
+		c.InterfaceName = func(uint32) string { return "" }
+	}
+	if c.ReasonName == nil {
+		c.ReasonName = func(uint32) string { return "" }
+	}
+	if c.Symbol == nil {
+		c.Symbol = func(uint64) string { return "" }
+	}
+	if c.Degraded == nil {
+		c.Degraded = func() []string { return nil }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{
+		c: c, name: peer.Name(c.Cluster, c.NodeName),
+		namespaces: newNamespaces(c.History, c.Endpoints),
+	}
+}

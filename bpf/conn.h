@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Connections, and the reports of them. */
+#ifndef FOVEA_CONN_H
+#define FOVEA_CONN_H
+
+/* Set by the loader; an interval of 5 s where it is not. */
+const volatile __u32 interval_ticks = 4768;
+const volatile __u8 aggregate = 1;
+/* Ports from here on are taken for a client's: see ip_local_port_range. */
+const volatile __u16 ephemeral_port = 32768;
+
+/* Idle times after which a connection is forgotten, and the time after which an
+ * attached program has seen the start of any connection that still talks. */
+#define SECONDS(n) ((__u32)(((__u64)(n) * 1000000000) >> TICK_SHIFT))
+#define TCP_TIMEOUT SECONDS(3600)
+#define OTHER_TIMEOUT SECONDS(180)
+#define CLOSED_TIMEOUT SECONDS(10)
+#define SETTLED SECONDS(120)
+/* A closed connection that was silent for so long has nothing more to say. */
+#define CLOSED_QUIET SECONDS(1)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__type(key, struct conn_key);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct link);
+} links SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stats);
+} cpu_stats SEC(".maps");
+
+/* 1 while the reader sleeps: it shares this page. Whoever sets it back wakes
+ * the reader; all other events only lie there for it to find. */
+__u32 reader_sleeps SEC(".data.reader") = 0;
+
+static __always_inline __u32 now_tick(void)
+{
+	return bpf_ktime_get_ns() >> TICK_SHIFT;
+}
+
+/* For every packet: cheaper by far, and as exact as the kernel's timer tick, by
+ * which it may be behind now_tick. */
+static __always_inline __u32 coarse_tick(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns))
+		return bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
+	return now_tick();
+}
+
+/* Ticks from since to now, 0 if the clocks disagree about which was first. */
+static __always_inline __u32 elapsed(__u32 now, __u32 since)
+{
+	__s32 d = now - since;
+
+	return d < 0 ? 0 : d;
+}
+
+static __always_inline struct stats *this_cpu_stats(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&cpu_stats, &zero);
+}
+
+#define COUNT(field)                                      \
+	do {                                              \
+		struct stats *s_ = this_cpu_stats();      \
+		if (s_)                                   \
+			s_->field++;                      \
+	} while (0)
+
+/* Room for an event; the kernel counts itself what it has no room for. */
+static __always_inline struct event *reserve(void)
+{
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e)
+		COUNT(lost);
+	return e;
+}
+
+static __always_inline void submit(struct event *e)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (*(volatile __u32 *)&reader_sleeps) {
+		*(volatile __u32 *)&reader_sleeps = 0;
+		flags = BPF_RB_FORCE_WAKEUP;
+	}
+	bpf_ringbuf_submit(e, flags);
+}
+
+static __always_inline void fill(struct event *e, const struct conn_key *k)
+{
+	e->time = bpf_ktime_get_ns();
+	e->src = k->src;
+	e->dst = k->dst;
+	e->ifindex = k->ifindex;
+	e->sport = k->sport;
+	e->dport = k->dport;
+	e->protocol = k->protocol;
+	e->flags = k->flags & FLAG_KEY_MASK;
+	if (k->src.words[0] || k->src.words[1] || k->src.words[2] != bpf_htonl(0xffff))
+		e->flags |= FLAG_IPV6;
+	e->location = 0;
+	e->drop_reason = 0;
+	e->pad = 0;
+}
+
+/*
+ * Reports what c counted since its last report. If another CPU did so since the
+ * caller looked at since, or nothing was counted, there is nothing to do.
+ * Returns false if there was no room: the counts wait for the next report.
+ */
+static __noinline bool report(const struct conn_key *k, struct conn *c, __u32 since, __u16 tcp_flags,
+			      enum event_cause cause)
+{
+	struct event *e = reserve();
+	__u32 tick = now_tick();
+
+	if (!e)
+		return false;
+
+	__u64 packets, bytes;
+	__u16 flags = tcp_flags;
+
+	bpf_spin_lock(&c->lock);
+	packets = c->packets - c->reported_packets;
+	bytes = c->bytes - c->reported_bytes;
+	if (packets == 0 || (since && c->reported_at != since)) {
+		bpf_spin_unlock(&c->lock);
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		return true;
+	}
+	c->reported_packets += packets;
+	c->reported_bytes += bytes;
+	c->reported_at = tick;
+	if (cause == CAUSE_IDLE)
+		flags = c->new_flags;
+	c->new_flags = 0;
+	bpf_spin_unlock(&c->lock);
+
+	fill(e, k);
+	e->flags |= FLAG_LOCAL;
+	if (c->guessed)
+		e->flags |= FLAG_GUESSED;
+	e->packets = packets;
+	e->bytes = bytes;
+	e->tcp_flags = flags;
+	e->kind = EVENT_TRACE;
+	e->cause = cause;
+	e->reply = c->reply;
+	__builtin_memcpy(e->src_mac, c->src_mac, 6);
+	__builtin_memcpy(e->dst_mac, c->dst_mac, 6);
+	submit(e);
+	return true;
+}
+
+static __always_inline void reverse(const struct conn_key *k, struct conn_key *r)
+{
+	r->src = k->dst;
+	r->dst = k->src;
+	r->sport = k->dport;
+	r->dport = k->sport;
+	r->ifindex = k->ifindex;
+	r->id = k->id;
+	r->protocol = k->protocol;
+	r->flags = k->flags ^ FLAG_FROM_ENDPOINT;
+}
+
+struct verdict {
+	__u8 reply;
+	__u8 guessed;
+};
+
+static __always_inline struct verdict known(__u8 reply)
+{
+	return (struct verdict){ .reply = reply };
+}
+
+static __always_inline __u8 opposite(__u8 reply)
+{
+	return reply == REPLY_UNKNOWN ? REPLY_UNKNOWN : REPLY_NO + REPLY_YES - reply;
+}
+
+/* ICMP tells by itself. */
+static __always_inline __u8 reply_of_icmp(const struct conn_key *k)
+{
+	return k->sport == (k->protocol == PROTO_ICMP ? 0 : 129) ? REPLY_YES : REPLY_NO;
+}
+
+static __always_inline struct verdict guess_by_ports(const struct conn_key *k)
+{
+	__u16 s = k->sport, d = k->dport;
+	bool client_s = s >= ephemeral_port, client_d = d >= ephemeral_port;
+
+	if (client_s == client_d) {
+		client_s = s >= 1024;
+		client_d = d >= 1024;
+	}
+	if (client_s == client_d || s == 0 || d == 0)
+		return known(REPLY_UNKNOWN);
+	return (struct verdict){ .reply = client_s ? REPLY_NO : REPLY_YES, .guessed = 1 };
+}
+
+#endif

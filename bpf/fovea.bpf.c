@@ -1,0 +1,270 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The programs. None touches a packet's fate: all at TC return TC_ACT_UNSPEC,
+ * which is also TCX_NEXT, so that whatever is attached behind them runs.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "fovea.h"
+#include "kernel.h"
+#include "parse.h"
+#include "conn.h"
+#include "conntrack.h"
+#include "drop.h"
+
+#define TC_ACT_UNSPEC (-1)
+
+/* Types are generated for Go only if something refers to them. */
+const struct event *event_type __attribute__((unused));
+const enum event_kind *event_kind_type __attribute__((unused));
+const enum event_cause *event_cause_type __attribute__((unused));
+const enum event_flag *event_flag_type __attribute__((unused));
+const enum reply *reply_type __attribute__((unused));
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Which way the first packet of a connection in this direction goes. */
+static __always_inline struct verdict first_reply(struct __sk_buff *skb, const struct packet *p, __u32 tick,
+						  bool conntrack)
+{
+	const struct conn_key *k = &p->key;
+	struct conn_key r;
+	struct conn *back;
+	struct link *l;
+	__u8 reply;
+
+	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
+		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
+	if (k->protocol == PROTO_ICMP || k->protocol == PROTO_ICMPV6)
+		return known(reply_of_icmp(k));
+	if (k->protocol == PROTO_IGMP || k->protocol == PROTO_VRRP)
+		return known(REPLY_NO);
+	/* The flows of several connections between two addresses look alike. */
+	if (k->flags & FLAG_NO_PORTS)
+		return known(REPLY_UNKNOWN);
+
+	reverse(k, &r);
+	back = bpf_map_lookup_elem(&conns, &r);
+	if (back && back->reply != REPLY_UNKNOWN)
+		return (struct verdict){ .reply = opposite(back->reply), .guessed = back->guessed };
+	if (conntrack) {
+		reply = reply_of_conntrack(skb, k, p->ipv6);
+		if (reply != REPLY_UNKNOWN)
+			return known(reply);
+	}
+	l = bpf_map_lookup_elem(&links, &k->ifindex);
+	if (l && k->protocol != PROTO_TCP && (l->fresh || elapsed(tick, l->attached_at) > SETTLED))
+		return known(REPLY_NO);
+	return guess_by_ports(k);
+}
+
+static __noinline void report_packet(struct __sk_buff *skb, const struct packet *p, struct verdict v)
+{
+	struct event *e = reserve();
+
+	if (!e)
+		return;
+	fill(e, &p->key);
+	e->flags |= FLAG_LOCAL;
+	if (v.guessed)
+		e->flags |= FLAG_GUESSED;
+	e->packets = 1;
+	e->bytes = skb->len;
+	e->tcp_flags = p->tcp_flags;
+	e->kind = EVENT_TRACE;
+	e->cause = CAUSE_PACKET;
+	e->reply = v.reply;
+	bpf_skb_load_bytes(skb, 0, e->dst_mac, 6);
+	bpf_skb_load_bytes(skb, 6, e->src_mac, 6);
+	submit(e);
+}
+
+static __always_inline void first_packet(struct __sk_buff *skb, const struct packet *p, __u32 tick, bool conntrack)
+{
+	struct verdict v = first_reply(skb, p, tick, conntrack);
+	struct conn fresh = {
+		.packets = aggregate, .bytes = aggregate ? skb->len : 0, .seen_at = tick, .reported_at = tick,
+		.tcp_flags = p->tcp_flags, .reply = v.reply, .guessed = v.guessed,
+	};
+	struct conn *c;
+
+	bpf_skb_load_bytes(skb, 0, fresh.dst_mac, 6);
+	bpf_skb_load_bytes(skb, 6, fresh.src_mac, 6);
+	if (bpf_map_update_elem(&conns, &p->key, &fresh, BPF_NOEXIST) != 0 && aggregate) {
+		c = bpf_map_lookup_elem(&conns, &p->key);
+		if (!c) {
+			COUNT(untracked);
+			report_packet(skb, p, v);
+			return;
+		}
+		/* Another CPU was first, and reported what is new. */
+		__sync_fetch_and_add(&c->packets, 1);
+		__sync_fetch_and_add(&c->bytes, skb->len);
+		return;
+	}
+	if (!aggregate) {
+		report_packet(skb, p, v);
+		return;
+	}
+	c = bpf_map_lookup_elem(&conns, &p->key);
+	if (c)
+		report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
+}
+
+/* Out of line, so that the path of all other packets is short. */
+static __noinline void first_packet_conntrack(struct __sk_buff *skb, const struct packet *p, __u32 tick)
+{
+	first_packet(skb, p, tick, true);
+}
+
+static __noinline void first_packet_alone(struct __sk_buff *skb, const struct packet *p, __u32 tick)
+{
+	first_packet(skb, p, tick, false);
+}
+
+/* Whether a SYN is of a new connection that has the addresses and ports of one
+ * that was closed from either side. */
+static __noinline bool has_ended(const struct conn_key *k, __u16 seen)
+{
+	struct conn_key r;
+	struct conn *back;
+
+	if (seen & (TCP_FIN | TCP_RST))
+		return true;
+	reverse(k, &r);
+	back = bpf_map_lookup_elem(&conns, &r);
+	return back && back->tcp_flags & TCP_RST;
+}
+
+static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool conntrack)
+{
+	struct cursor cur = { .skb = skb, .len = skb->len };
+	struct packet p = {};
+	__u32 tick = coarse_tick();
+	struct conn *c;
+
+	p.key.ifindex = skb->ifindex;
+	p.key.flags = from;
+	switch (parse_frame(&cur, &p)) {
+	case PARSED:
+		break;
+	case PARSED_MALFORMED:
+		COUNT(malformed);
+		return TC_ACT_UNSPEC;
+	default:
+		return TC_ACT_UNSPEC;
+	}
+
+	c = bpf_map_lookup_elem(&conns, &p.key);
+	if (!c) {
+		if (conntrack)
+			first_packet_conntrack(skb, &p, tick);
+		else
+			first_packet_alone(skb, &p, tick);
+		return TC_ACT_UNSPEC;
+	}
+
+	if (c->seen_at != tick)
+		c->seen_at = tick;
+	if (!aggregate) {
+		report_packet(skb, &p, (struct verdict){ .reply = c->reply, .guessed = c->guessed });
+		return TC_ACT_UNSPEC;
+	}
+	__sync_fetch_and_add(&c->packets, 1);
+	__sync_fetch_and_add(&c->bytes, skb->len);
+
+	__u16 seen = c->tcp_flags;
+	__u32 since = c->reported_at;
+
+	if (p.tcp_flags & TCP_SYN && has_ended(&p.key, seen)) {
+		c->tcp_flags = p.tcp_flags;
+		c->reply = p.tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO;
+		c->guessed = 0;
+		report(&p.key, c, 0, p.tcp_flags, CAUSE_NEW);
+		return TC_ACT_UNSPEC;
+	}
+	if (p.tcp_flags & ~seen) {
+		c->tcp_flags = seen | p.tcp_flags;
+		report(&p.key, c, 0, p.tcp_flags, CAUSE_FLAGS);
+		return TC_ACT_UNSPEC;
+	}
+	if (elapsed(tick, since) >= interval_ticks) {
+		report(&p.key, c, since, p.tcp_flags, CAUSE_INTERVAL);
+		return TC_ACT_UNSPEC;
+	}
+	if (p.tcp_flags & ~c->new_flags)
+		c->new_flags |= p.tcp_flags;
+	return TC_ACT_UNSPEC;
+}
+
+/* At the node's end of a veth, what comes in is what the endpoint sent. */
+SEC("tc")
+int from_endpoint(struct __sk_buff *skb)
+{
+	return endpoint(skb, FLAG_FROM_ENDPOINT, true);
+}
+
+SEC("tc")
+int to_endpoint(struct __sk_buff *skb)
+{
+	return endpoint(skb, 0, true);
+}
+
+/* The same where the kernel's connection tracking cannot be asked. */
+SEC("tc")
+int from_endpoint_alone(struct __sk_buff *skb)
+{
+	return endpoint(skb, FLAG_FROM_ENDPOINT, false);
+}
+
+SEC("tc")
+int to_endpoint_alone(struct __sk_buff *skb)
+{
+	return endpoint(skb, 0, false);
+}
+
+/*
+ * Run over all connections about once a second: reports counts that no packet
+ * is going to, and forgets what has been silent.
+ */
+SEC("iter/bpf_map_elem")
+int sweep(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct conn_key *key = ctx->key;
+	const struct conn *seen = ctx->value;
+	struct conn_key k;
+	struct conn *c;
+
+	if (!key || !seen)
+		return 0;
+
+	__u32 tick = now_tick();
+	__u32 idle = elapsed(tick, seen->seen_at);
+	bool closed = seen->tcp_flags & (TCP_FIN | TCP_RST);
+	bool waiting = seen->packets != seen->reported_packets;
+	__u32 timeout = closed ? CLOSED_TIMEOUT : key->protocol == PROTO_TCP ? TCP_TIMEOUT : OTHER_TIMEOUT;
+
+	if (waiting) {
+		if (elapsed(tick, seen->reported_at) < interval_ticks && !(closed && idle >= CLOSED_QUIET))
+			return 0;
+	} else if (idle < timeout) {
+		return 0;
+	}
+
+	__builtin_memcpy(&k, key, sizeof(k));
+	c = bpf_map_lookup_elem(&conns, &k);
+	if (!c)
+		return 0;
+	if (waiting)
+		report(&k, c, 0, 0, CAUSE_IDLE);
+	else
+		bpf_map_delete_elem(&conns, &k);
+	return 0;
+}

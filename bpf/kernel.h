@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The fields of kernel structures that the programs read. The loader finds
+ * their real offsets in the running kernel's BTF.
+ */
+#ifndef FOVEA_KERNEL_H
+#define FOVEA_KERNEL_H
+
+#define CORE __attribute__((preserve_access_index))
+
+struct ns_common {
+	unsigned int inum;
+} CORE;
+
+struct net {
+	struct ns_common ns;
+} CORE;
+
+typedef struct {
+	struct net *net;
+} CORE possible_net_t;
+
+struct rtnl_link_ops {
+	const char *kind;
+} CORE;
+
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+	const struct rtnl_link_ops *rtnl_link_ops;
+} CORE;
+
+/* Since 6.10 the private part is a member of its own. */
+struct net_device___priv {
+	__u8 priv[0];
+} CORE;
+
+struct dst_entry {
+	struct net_device *dev;
+} CORE;
+
+struct sock_common {
+	possible_net_t skc_net;
+} CORE;
+
+struct sock {
+	struct sock_common __sk_common;
+} CORE;
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned long _skb_refdst;
+	unsigned long _nfct;
+	unsigned int len, data_len;
+	int skb_iif;
+	__be16 protocol;
+	__u16 network_header;
+	__u16 mac_header;
+	unsigned char *head, *data;
+} CORE;
+
+enum skb_drop_reason {
+	SKB_DROP_REASON_NOT_SPECIFIED = 2,
+};
+
+struct bpf_map;
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_map *map;
+	void *key;
+	void *value;
+} CORE;
+
+struct nf_conn {
+	unsigned long status;
+} CORE;
+
+struct bpf_ct_opts {
+	__s32 netns_id;
+	__s32 error;
+	__u8 l4proto;
+	__u8 dir;
+	__u8 reserved[2];
+};
+
+#endif

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"path"
+	"strings"
+)
+
+// room says what a package may import. Patterns are paths below the module for
+// our packages, import paths for others; x/... is x and all below it.
+type room struct {
+	// name is the package's own pattern. The first room that fits counts.
+	name string
+	// may are the packages of ours that it may import.
+	may []string
+	// not are packages that it may not import itself, never those that it may
+	// not reach through others either.
+	not, never []string
+	why        string
+}
+
+// Groups of packages from outside.
+var (
+	wire    = []string{"google.golang.org/protobuf/...", "google.golang.org/grpc/...", "github.com/cilium/cilium/..."}
+	kernel  = []string{"github.com/cilium/ebpf/...", "github.com/vishvananda/netlink/...", "agent/datapath", "bpf"}
+	kube    = []string{"k8s.io/...", "sigs.k8s.io/..."}
+	effects = []string{"os/...", "net", "net/http/...", "net/rpc/...", "io/fs", "io/ioutil", "syscall", "database/sql/...",
+		"golang.org/x/sys/...", "google.golang.org/grpc/..."}
+)
+
+// rooms is the house, in the order that data takes.
+var rooms = []room{
+	{name: ".", may: list("agent", "relay", "internal/config", "internal/version"),
+		why: "main.go is the command line and holds no logic"},
+	{name: "bpf", never: join(wire, kube),
+		why: "bpf holds the programs and knows no names"},
+	{name: "agent/datapath", may: list("bpf"), never: join(wire, kube),
+		why: "the datapath says what the kernel saw; who that was is decided behind it"},
+	{name: "agent/endpoint", not: effects, never: join(wire, kube),
+		why: "tables are filled by a source and do no I/O, so a test needs none"},
+	{name: "agent/service", may: list("agent/endpoint"), not: effects, never: join(wire, kube),
+		why: "tables are filled by a source and do no I/O, so a test needs none"},
+	{name: "agent/policy", may: list("agent/endpoint"), not: effects, never: join(wire, kube),
+		why: "tables are filled by a source and do no I/O, so a test needs none"},
+	{name: "agent/dns", may: list("agent/endpoint"), not: effects, never: join(wire, kube),
+		why: "tables are filled by a source and do no I/O, so a test needs none"},
+	{name: "agent/static", may: list("agent/endpoint", "agent/service", "agent/policy", "internal/yamldoc"), never: join(wire, kube),
+		why: "a source fills the tables and knows no flows"},
+	{name: "agent/kube", may: list("agent/endpoint", "agent/service", "agent/policy"), never: list("agent/history", "agent/datapath"),
+		why: "a source fills the tables and knows no flows"},
+	{name: "agent/history", never: join(wire, kube, kernel),
+		why: "the record is the only form of a flow inside, and history imports nothing of ours"},
+	{name: "agent/ingest", never: join(wire, kube),
+		may: list("bpf", "agent/datapath", "agent/endpoint", "agent/service", "agent/policy", "agent/dns", "agent/history"),
+		why: "ingest writes records; messages are made on read, for the flows that matched"},
+	{name: "agent/observer", may: list("agent/history", "agent/endpoint", "agent/service", "agent/peer", "internal/..."), never: kernel,
+		why: "the observer reads history and nothing before it"},
+	{name: "agent/peer", may: list("internal/..."), never: join(kernel, kube),
+		why: "the peer service tells of nodes, not of flows"},
+	{name: "agent", may: list("agent/...", "internal/..."), never: list("relay/..."),
+		why: "the agent puts its rooms together; the relay is another process"},
+	{name: "relay/...", may: list("relay/...", "internal/...", "proto/..."), never: join(kernel, list("agent/...")),
+		why: "the relay knows agents by their API only"},
+	{name: "internal/...", may: list("internal/..."), never: list("agent/...", "relay/...", "bpf"),
+		why: "internal is used by both sides and knows neither"},
+	{name: "proto/...", why: "messages import nothing of ours"},
+	// Tools may use all, and no room above may import them.
+	{name: "hack/...", may: list("...")},
+}
+
+// roomOf returns the room that the package is in.
+func roomOf(name string) (room, bool) {
+	for _, r := range rooms {
+		if matches(r.name, name) {
+			return r, true
+		}
+	}
+	return room{}, false
+}
+
+// matches tells whether the pattern covers an import path.
+func matches(pattern, name string) bool {
+	if pattern == "..." || pattern == name {
+		return true
+	}
+	below, isTree := strings.CutSuffix(pattern, "/...")
+	return isTree && (name == below || strings.HasPrefix(name, path.Clean(below)+"/"))
+}
+
+func anyMatches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if matches(p, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func list(patterns ...string) []string { return patterns }
+
+func join(lists ...[]string) (all []string) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}

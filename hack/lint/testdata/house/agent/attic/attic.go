@@ -1,0 +1,1 @@
+package attic // want "package agent/attic is in no room"

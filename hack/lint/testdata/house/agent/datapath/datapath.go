@@ -1,0 +1,3 @@
+package datapath
+
+import _ "example.com/house/bpf"

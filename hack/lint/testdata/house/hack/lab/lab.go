@@ -1,0 +1,3 @@
+package lab
+
+import _ "example.com/house/agent/history"

@@ -1,0 +1,15 @@
+// Package rpc sets up the gRPC servers that speak Hubble's APIs.
+//
+// [New] gives a server that has what every one of them needs: a panic in a
+// handler ends that call only and is logged; the health service names what
+// Hubble's clients ask for; reflection is registered; connections that are gone
+// are noticed; headers, such as the server's version, go with every response.
+// Services are registered on it as on any [google.golang.org/grpc.Server].
+//
+// [Listen] opens what it serves on, a unix socket or a TCP address, and
+// [Server.Serve] serves until its context ends, then ends all calls and waits
+// for them.
+//
+// Without a credentials option the transport is plain text: TLS is a
+// [google.golang.org/grpc.ServerOption] in [Config].Options.
+package rpc

@@ -1,0 +1,132 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection"
+)
+
+const (
+	// ObserverHealth is the name under which Hubble's clients ask the health
+	// service for an observer: not that of the gRPC service.
+	ObserverHealth = "hubble.server.Observer"
+	// ServerVersion is the header in which Hubble's agents tell their version,
+	// as a semantic version without a leading v.
+	ServerVersion = "hubble-server-version"
+)
+
+const (
+	// maxStreams bounds the calls on one connection. A relay has one connection
+	// to an agent for all of its clients.
+	maxStreams = 1024
+	// minPing is how often a client may ask whether the server is there.
+	minPing = 5 * time.Second
+	// idlePing is the silence after which the server asks the same of a client,
+	// and pingTimeout how long it waits for the answer.
+	idlePing, pingTimeout = 30 * time.Second, 10 * time.Second
+
+	defaultStopTimeout = 5 * time.Second
+)
+
+// Config says what a Server is like. Its zero value is usable.
+type Config struct {
+	// Header is sent with every response.
+	Header metadata.MD
+	// Options are added to the server's own: credentials, for instance.
+	Options []grpc.ServerOption
+	// StopTimeout is how long calls may take to end when Serve's context
+	// has; 5 s if 0.
+	StopTimeout time.Duration
+	// Log gets the panics of handlers; nothing is logged if it is nil.
+	Log *slog.Logger
+}
+
+// Server is a gRPC server with what Hubble's clients expect of one.
+type Server struct {
+	grpc    *grpc.Server
+	health  *health.Server
+	log     *slog.Logger
+	timeout time.Duration
+	// stopping ends when Serve's context does, and all streams with it.
+	stopping context.Context
+	stop     context.CancelFunc
+}
+
+// New returns a server on which services can be registered, until Serve.
+func New(c Config) *Server {
+	s := &Server{log: c.Log, timeout: c.StopTimeout, health: health.NewServer()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.timeout == 0 {
+		s.timeout = defaultStopTimeout
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.grpc = grpc.NewServer(append(s.options(c.Header), c.Options...)...)
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	s.health.SetServingStatus(ObserverHealth, grpc_health_v1.HealthCheckResponse_SERVING)
+	reflection.Register(s.grpc)
+	return s
+}
+
+func (s *Server) options(header metadata.MD) []grpc.ServerOption {
+	recoverUnary, recoverStream := s.recovery()
+	return []grpc.ServerOption{
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime: minPing, PermitWithoutStream: true,
+		}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: idlePing, Timeout: pingTimeout,
+		}),
+		grpc.ChainUnaryInterceptor(unaryHeader(header), recoverUnary),
+		grpc.ChainStreamInterceptor(streamHeader(header), s.endStreams, recoverStream),
+	}
+}
+
+// RegisterService makes the Server a [grpc.ServiceRegistrar].
+func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) { s.grpc.RegisterService(d, impl) }
+
+// Serve serves on the listeners, which it closes, until ctx ends or one of
+// them fails. It then ends all streams, gives calls the time of
+// [Config].StopTimeout, and returns when all have ended: nil if ctx was the
+// reason. It may be called once.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	defer s.stop()
+	failed := make(chan error, len(listeners))
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		serving.Go(func() {
+			if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+				failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.shutdown()
+	serving.Wait()
+	return err
+}
+
+func (s *Server) shutdown() {
+	s.health.Shutdown()
+	s.stop()
+	force := time.AfterFunc(s.timeout, s.grpc.Stop)
+	defer force.Stop()
+	s.grpc.GracefulStop()
+}

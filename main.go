@@ -1,0 +1,135 @@
+// Command fovea observes the flows of a node and serves them as Hubble does.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fovea-obs/fovea/agent"
+	"github.com/fovea-obs/fovea/internal/config"
+	"github.com/fovea-obs/fovea/internal/version"
+)
+
+// release is set by the linker: -ldflags '-X main.release=v0.1.0'.
+var release string
+
+func main() {
+	// The first signal ends the agent in good order, a second one at once.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "fovea:", strings.ReplaceAll(err.Error(), "\n", "\nfovea: "))
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "fovea",
+		Short:             "See the flows of a cluster whose dataplane is not Cilium, with Hubble's own tools",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(config.FlagError)
+	root.AddCommand(agentCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, the commit and the platform",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), describe())
+			return err
+		},
+	}
+}
+
+func describe() version.Info {
+	info, _ := debug.ReadBuildInfo()
+	return version.Describe(release, info)
+}
+
+func agentCommand() *cobra.Command {
+	cfg := agent.DefaultConfig(nodeName())
+	cfg.Version = describe().Version
+	log := logging{level: "info", format: "text"}
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Observe this node",
+		Long: "Observe the flows of this node and serve them as Hubble does, until SIGINT or SIGTERM.\n\n" +
+			"Each option may also be given as an environment variable, --node-name as\n" +
+			"FOVEA_NODE_NAME, and in the file of --config, as node-name. The command line\n" +
+			"counts more than the environment, and that more than the file.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sources, err := config.Resolve(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if err := cfg.Validate(); err != nil {
+				return sources.Trace(err)
+			}
+			return agent.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr()))
+		},
+	}
+	agentFlags(cmd.Flags(), &cfg, &log)
+	return cmd
+}
+
+// nodeName is the node's name where no setting says it.
+func nodeName() string {
+	if name := os.Getenv("NODE_NAME"); name != "" {
+		return name
+	}
+	// Without a name of the host the setting is empty, and refused as such.
+	name, _ := os.Hostname()
+	return name
+}
+
+func agentFlags(flags *pflag.FlagSet, cfg *agent.Config, log *logging) {
+	flags.SortFlags = false
+	flags.String("config", "", "YAML file with settings, named as these options")
+	flags.StringVar(&cfg.NodeName, "node-name", cfg.NodeName, "name of this node; by default $NODE_NAME, or else the host's name")
+	flags.StringVar(&cfg.ClusterName, "cluster-name", cfg.ClusterName, "name of the cluster")
+	flags.StringVar(&cfg.EndpointsFile, "endpoints", "", "YAML file that says which endpoints, nodes and services there are; read again when it changes")
+	flags.Var(config.List(&cfg.Interfaces), "interfaces", "patterns of the names of interfaces to follow, and with ! before it of those not to; by default veths that lead to another network namespace")
+	flags.StringVar(&cfg.SocketPath, "socket-path", cfg.SocketPath, "unix socket to serve on; empty for none")
+	flags.StringVar(&cfg.ListenAddress, "listen-address", cfg.ListenAddress, "TCP address to serve on; empty for none")
+	config.Switch(flags, &cfg.DisableServerTLS, "disable-server-tls", "serve the TCP address in plaintext")
+	flags.Var(config.Size(&cfg.History), "history", "memory for flows")
+	flags.Var(config.Choice(&cfg.Aggregation, agent.AggregateConnection, agent.AggregateNone), "aggregation", "report connections, or each packet")
+	flags.Var(config.Duration(&cfg.AggregationInterval), "aggregation-interval", "how often a connection is reported while packets flow")
+	flags.Var(config.Count(&cfg.Connections), "connections", "how many connections are tracked at most")
+	flags.Var(config.Size(&cfg.RingSize), "ring-size", "size of the kernel's ring buffer, a power of two")
+	flags.Var(config.Choice(&cfg.Attach, agent.AttachAuto, agent.AttachTCX, agent.AttachClsact), "attach", "how programs are attached to interfaces")
+	flags.Var(config.Choice(&log.level, "debug", "info", "warn", "error"), "log-level", "least level that is logged")
+	flags.Var(config.Choice(&log.format, "text", "json"), "log-format", "how the log is written")
+}
+
+// logging says how to log, in words that the flags checked.
+type logging struct{ level, format string }
+
+func (l logging) logger(w io.Writer) *slog.Logger {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	options := &slog.HandlerOptions{Level: levels[l.level]}
+	if l.format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
