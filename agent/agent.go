@@ -69,7 +69,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}))
 
 	tasks := []func(context.Context) error{
-		func(ctx context.Context) error { return server.Serve(ctx, listeners...) },
+		func(ctx context.Context) error {
+			// Clients wait until there is something to see.
+			select {
+			case <-dp.Ready():
+			case <-ctx.Done():
+			}
+			return server.Serve(ctx, listeners...)
+		},
 		obs.Run,
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{History: hist, Endpoints: endpoints, Services: services})

@@ -88,6 +88,7 @@ type Datapath struct {
 	links  []io.Closer // of the drop probe and the sweep
 	iter   *link.Iter
 
+	ready    chan struct{}
 	counters atomic.Pointer[Counters]
 	errs     atomic.Uint64
 }
@@ -95,7 +96,7 @@ type Datapath struct {
 // Open loads the programs. It fails only if there is nothing to read from: what
 // the kernel refuses of the rest is told by Degraded. The caller must Close.
 func Open(cfg Config) (_ *Datapath, err error) {
-	d := &Datapath{cfg: cfg, log: cfg.Log, symbols: newSymbols(), names: newInterfaceNames()}
+	d := &Datapath{cfg: cfg, log: cfg.Log, symbols: newSymbols(), names: newInterfaceNames(), ready: make(chan struct{})}
 	d.counters.Store(&Counters{})
 	for _, p := range append(append([]string{}, cfg.Include...), cfg.Exclude...) {
 		if _, err := path.Match(p, ""); err != nil {
@@ -164,6 +165,10 @@ func (d *Datapath) Close() error {
 	d.objects.close()
 	return errors.Join(errs...)
 }
+
+// Ready is closed once the programs are attached to all interfaces that were
+// there when Run began.
+func (d *Datapath) Ready() <-chan struct{} { return d.ready }
 
 // Degraded names what this kernel does not let the agent do.
 func (d *Datapath) Degraded() []string {

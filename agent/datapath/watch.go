@@ -129,7 +129,10 @@ func (w *watcher) resync() error {
 			w.down(index)
 		}
 	}
-	w.started = true
+	if !w.started {
+		w.started = true
+		close(w.ready)
+	}
 	return nil
 }
 

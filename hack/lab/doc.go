@@ -17,14 +17,14 @@
 // other, all nodes and the addresses added with [Lab.AddOutside]; everything
 // works when the adding method returns.
 //
-//	            fabric: br0 172.31.0.1 fd31::1
-//	               |                     |
-//	 node 1: eth0 172.31.0.11    node 2: eth0 172.31.0.12
-//	         fd31::11                    fd31::12
-//	         veth-client                 veth-server
-//	               |                     |
-//	 client: eth0 10.1.1.2       server: eth0 10.1.2.2
-//	         fd00:1::2                   fd00:2::2
+//	           fabric: br0 172.31.0.1 fd31::1
+//	              |                     |
+//	node 1: eth0 172.31.0.11    node 2: eth0 172.31.0.12
+//	        fd31::11                    fd31::12
+//	        veth-client                 veth-server
+//	              |                     |
+//	client: eth0 10.1.1.2       server: eth0 10.1.2.2
+//	        fd00:1::2                   fd00:2::2
 //
 // [Node.AddService] translates a service's address to its backends', with
 // connection tracking. [Node.AddDrop] and [Pod.AddDrop] drop or reject packets.

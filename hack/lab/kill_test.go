@@ -36,6 +36,8 @@ func helperMain(role string) int {
 		var inode uint64
 		inode, err = threadNetns()
 		fmt.Println(inode)
+	case "starters":
+		err = startersKeepFirstThread()
 	case "block":
 		select {}
 	case "lab":
@@ -50,6 +52,32 @@ func helperMain(role string) int {
 		return 1
 	}
 	return 0
+}
+
+// startersKeepFirstThread starts and ends many threads in namespaces, and
+// checks that the process's first thread stays where it is.
+func startersKeepFirstThread() error {
+	before, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	for range 50 {
+		n, err := NewNamespace()
+		if err != nil {
+			return err
+		}
+		if err := n.Run(exec.Command("/proc/self/exe", "-test.run=^$")); err != nil {
+			return err
+		}
+		if err := n.Close(); err != nil {
+			return err
+		}
+	}
+	after, err := os.Readlink("/proc/self/ns/net")
+	if err == nil && after != before {
+		err = fmt.Errorf("first thread went from %s to %s", before, after)
+	}
+	return err
 }
 
 // buildAndTell builds a lab with a process in a pod, and prints the cookies of

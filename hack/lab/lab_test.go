@@ -238,6 +238,31 @@ func TestPodDefaults(t *testing.T) {
 	}
 }
 
+func TestPodAddressesComeUpAgain(t *testing.T) {
+	n := newNode(nil, "node", 3)
+	var got []netip.Addr
+	for range podNumbers + 1 {
+		var spec PodSpec
+		check(t, n.address(&spec))
+		got = append(got, spec.IPv4)
+	}
+	equal(t, "first", got[0], netip.MustParseAddr("10.1.3.2"))
+	equal(t, "last", got[podNumbers-1], netip.MustParseAddr("10.1.3.254"))
+	equal(t, "again", got[podNumbers], netip.MustParseAddr("10.1.3.2"))
+
+	for i := range podNumbers {
+		a4, a6 := n.podAddrs(firstPod + i)
+		n.pods = append(n.pods, &Pod{PodSpec: PodSpec{IPv4: a4, IPv6: a6}})
+	}
+	if err := n.address(new(PodSpec)); err == nil {
+		t.Error("an address for one pod too many")
+	}
+	n.pods = append(n.pods[:9], n.pods[10:]...)
+	var spec PodSpec
+	check(t, n.address(&spec))
+	equal(t, "freed", spec.IPv6, netip.MustParseAddr("fd00:3::11"))
+}
+
 func TestUseAfterClose(t *testing.T) {
 	needRoot(t)
 	l, err := New()

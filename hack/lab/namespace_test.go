@@ -153,3 +153,8 @@ func TestCloseKillsProcesses(t *testing.T) {
 		t.Errorf("start in closed namespace: %v", err)
 	}
 }
+
+func TestStartersKeepFirstThread(t *testing.T) {
+	needRoot(t)
+	check(t, helperCommand(t, "starters").Run())
+}

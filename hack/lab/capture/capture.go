@@ -75,18 +75,22 @@ func Start(ns Netns, interfaces ...string) (*Capture, error) {
 
 // Start captures in ns as configured.
 func (config Config) Start(ns Netns) (*Capture, error) {
+	c := newCapture(ns, config)
+	if err := c.open(); err != nil {
+		return nil, fmt.Errorf("start capture: %w", err)
+	}
+	go c.read()
+	return c, nil
+}
+
+func newCapture(ns Netns, config Config) *Capture {
 	if config.SnapLen == 0 {
 		config.SnapLen = defaultSnapLen
 	}
 	if config.RingBytes == 0 {
 		config.RingBytes = defaultRingBytes
 	}
-	c := &Capture{config: config, ns: ns, done: make(chan struct{}), flows: make(map[Key]*Count)}
-	if err := c.open(); err != nil {
-		return nil, fmt.Errorf("start capture: %w", err)
-	}
-	go c.read()
-	return c, nil
+	return &Capture{config: config, ns: ns, done: make(chan struct{}), flows: make(map[Key]*Count)}
 }
 
 func (c *Capture) open() error {

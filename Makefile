@@ -1,0 +1,61 @@
+# What a release is called; without it the binary takes the version from git.
+VERSION ?=
+# The compiler of the BPF programs. Another version makes other objects, and CI
+# holds that the ones checked in are what this one makes.
+CLANG := clang-16
+CLANG_VERSION := 16.0.6
+TESTFLAGS ?=
+FUZZTIME ?= 10s
+
+# Modules of their own, for what the product must not depend on.
+NESTED := $(sort $(dir $(shell find hack -name go.mod -not -path '*/testdata/*')))
+MODULES := . $(NESTED)
+
+.PHONY: build
+build: ## The binary, static, in bin/.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/fovea .
+
+.PHONY: generate
+generate: ## The BPF objects and their Go types, from the C.
+	@$(CLANG) --version 2>/dev/null | grep -q 'version $(CLANG_VERSION)' && \
+	command -v llvm-strip-16 >/dev/null && test -f /usr/include/bpf/bpf_helpers.h || { \
+		echo 'generate needs clang $(CLANG_VERSION), llvm-strip and the headers of libbpf. On Debian 12:'; \
+		echo '    apt-get install clang-16 llvm-16 libbpf-dev linux-libc-dev'; exit 1; }
+	go generate ./bpf
+
+.PHONY: demo
+demo: build ## A small cluster in network namespaces, observed by the stock hubble CLI. Needs root.
+	go run ./hack/demo
+
+.PHONY: test
+test: compiler ## All tests, with the race detector. Needs root.
+	@status=0; for m in $(MODULES); do \
+		(cd $$m && go test -race $(TESTFLAGS) ./...) || status=1; \
+	done; exit $$status
+
+# The race detector needs a C compiler.
+.PHONY: compiler
+compiler:
+	@command -v gcc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev; } >&2
+
+.PHONY: fuzz
+fuzz: ## Each fuzz target for FUZZTIME.
+	@set -e; grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort -u | while IFS=: read -r file func; do \
+		echo "$$(dirname $$file): $${func#func }"; \
+		(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s . </dev/null); \
+	done
+
+.PHONY: bench
+bench: ## Benchmarks, one JSON object a line. Needs root.
+	@go run ./hack/bench
+
+.PHONY: lint
+lint: ## Format, vet, the rules of the house, staticcheck.
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run ./hack/lint
+	go tool staticcheck ./...
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin

@@ -1,0 +1,152 @@
+// Package process runs fovea agents as processes of their own in the nodes of a
+// lab, for the demo, tests and benchmarks.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/fovea-obs/fovea/hack/lab"
+)
+
+// stopTimeout is how long an agent may take to end in good order.
+const stopTimeout = 10 * time.Second
+
+// Config says which agent to start. Program, Node and Dir are required.
+type Config struct {
+	// Program is the path of fovea.
+	Program string
+	Node    *lab.Node
+	// Dir is a directory of the caller's for the agent's files.
+	Dir string
+	// Endpoints is the content of its endpoints file, none if empty.
+	Endpoints string
+	// Args are more options of fovea agent.
+	Args []string
+	// Log gets what the agent prints.
+	Log io.Writer
+	// Prepare may change the command before it starts.
+	Prepare func(*exec.Cmd)
+}
+
+// Agent is a running agent.
+type Agent struct {
+	// Socket is the path of its unix socket.
+	Socket string
+	// Client asks it.
+	Client observerpb.ObserverClient
+
+	conn *grpc.ClientConn
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of the process, once done
+}
+
+// Start starts an agent in the node's network namespace and waits until it
+// watches the interfaces that are there. The caller must Stop or Kill it.
+func Start(ctx context.Context, c Config) (*Agent, error) {
+	a := &Agent{Socket: filepath.Join(c.Dir, c.Node.Name+".sock"), done: make(chan struct{})}
+	args := append([]string{
+		"agent", "--node-name", c.Node.Name, "--socket-path", a.Socket, "--listen-address", "",
+	}, c.Args...)
+	if c.Endpoints != "" {
+		file := filepath.Join(c.Dir, c.Node.Name+".yaml")
+		if err := os.WriteFile(file, []byte(c.Endpoints), 0o600); err != nil {
+			return nil, fmt.Errorf("write endpoints: %w", err)
+		}
+		args = append(args, "--endpoints", file)
+	}
+	a.cmd = exec.Command(c.Program, args...)
+	a.cmd.Stdout, a.cmd.Stderr = c.Log, c.Log
+	if c.Prepare != nil {
+		c.Prepare(a.cmd)
+	}
+	if err := c.Node.NS.Start(a.cmd); err != nil {
+		return nil, fmt.Errorf("start agent: %w", err)
+	}
+	go func() {
+		defer close(a.done)
+		a.err = a.cmd.Wait()
+	}()
+	conn, err := grpc.NewClient("unix://"+a.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to agent: %w", err), a.Kill())
+	}
+	a.conn, a.Client = conn, observerpb.NewObserverClient(conn)
+	if err := a.ready(ctx); err != nil {
+		return nil, errors.Join(err, a.Kill())
+	}
+	return a, nil
+}
+
+// ready waits until the agent says that it serves.
+func (a *Agent) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	health := grpc_health_v1.NewHealthClient(a.conn)
+	ask := &grpc_health_v1.HealthCheckRequest{Service: "hubble.server.Observer"}
+	for {
+		r, err := health.Check(ctx, ask, grpc.WaitForReady(true))
+		if err == nil && r.Status == grpc_health_v1.HealthCheckResponse_SERVING {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the agent: %w", errors.Join(ctx.Err(), err))
+		case <-a.done:
+			return fmt.Errorf("the agent ended: %w", a.err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// Done is closed when the process has ended.
+func (a *Agent) Done() <-chan struct{} { return a.done }
+
+// PID is the process's number.
+func (a *Agent) PID() int { return a.cmd.Process.Pid }
+
+// Stop ends the agent in good order. It fails if the agent does not end, or not
+// with status 0.
+func (a *Agent) Stop() error {
+	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop agent: %w", err)
+	}
+	select {
+	case <-a.done:
+	case <-time.After(stopTimeout):
+		return errors.Join(fmt.Errorf("the agent did not end in %v", stopTimeout), a.Kill())
+	}
+	if err := errors.Join(a.err, a.close()); err != nil {
+		return fmt.Errorf("stop agent: %w", err)
+	}
+	return nil
+}
+
+// Kill ends the agent by SIGKILL.
+func (a *Agent) Kill() error {
+	if err := a.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill agent: %w", err)
+	}
+	<-a.done
+	return a.close()
+}
+
+func (a *Agent) close() error {
+	if a.conn == nil {
+		return nil
+	}
+	return a.conn.Close()
+}
