@@ -25,7 +25,7 @@ generate: ## The BPF objects and their Go types, from the C.
 
 .PHONY: demo
 demo: build ## A small cluster in network namespaces, observed by the stock hubble CLI. Needs root.
-	go run ./hack/demo
+	go run ./hack/demo bin/fovea
 
 .PHONY: test
 test: compiler ## All tests, with the race detector. Needs root.

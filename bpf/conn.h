@@ -3,21 +3,25 @@
 #ifndef FOVEA_CONN_H
 #define FOVEA_CONN_H
 
-/* Set by the loader; an interval of 5 s where it is not. */
-const volatile __u32 interval_ticks = 4768;
+/*
+ * Set by the loader. Time is in jiffies here, as reading another clock costs a
+ * packet more than all else that is done for it; hz is how many a second has.
+ */
+const volatile __u32 hz = 250;
+const volatile __u32 interval = 5 * 250; /* jiffies */
 const volatile __u8 aggregate = 1;
 /* Ports from here on are taken for a client's: see ip_local_port_range. */
 const volatile __u16 ephemeral_port = 32768;
 
-/* Idle times after which a connection is forgotten, and the time after which an
- * attached program has seen the start of any connection that still talks. */
-#define SECONDS(n) ((__u32)(((__u64)(n) * 1000000000) >> TICK_SHIFT))
-#define TCP_TIMEOUT SECONDS(3600)
-#define OTHER_TIMEOUT SECONDS(180)
-#define CLOSED_TIMEOUT SECONDS(10)
-#define SETTLED SECONDS(120)
+/* Idle times, in seconds, after which a connection is forgotten. */
+#define TCP_TIMEOUT 3600
+#define OTHER_TIMEOUT 180
+#define CLOSED_TIMEOUT 10
 /* A closed connection that was silent for so long has nothing more to say. */
-#define CLOSED_QUIET SECONDS(1)
+#define CLOSED_QUIET 1
+/* After so many ns an attached program has seen the start of any connection that
+ * still talks. */
+#define SETTLED 120000000000ULL
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -50,21 +54,12 @@ struct {
  * the reader; all other events only lie there for it to find. */
 __u32 reader_sleeps SEC(".data.reader") = 0;
 
-static __always_inline __u32 now_tick(void)
+static __always_inline __u32 jiffies(void)
 {
-	return bpf_ktime_get_ns() >> TICK_SHIFT;
+	return bpf_jiffies64();
 }
 
-/* For every packet: cheaper by far, and as exact as the kernel's timer tick, by
- * which it may be behind now_tick. */
-static __always_inline __u32 coarse_tick(void)
-{
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_ktime_get_coarse_ns))
-		return bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
-	return now_tick();
-}
-
-/* Ticks from since to now, 0 if the clocks disagree about which was first. */
+/* Jiffies from since to now, 0 if another CPU was ahead. */
 static __always_inline __u32 elapsed(__u32 now, __u32 since)
 {
 	__s32 d = now - since;
@@ -127,16 +122,19 @@ static __always_inline void fill(struct event *e, const struct conn_key *k)
 /*
  * Reports what c counted since its last report. If another CPU did so since the
  * caller looked at since, or nothing was counted, there is nothing to do.
- * Returns false if there was no room: the counts wait for the next report.
+ * If there is no room the event is lost, and the counts wait for the next.
  */
-static __noinline bool report(const struct conn_key *k, struct conn *c, __u32 since, __u16 tcp_flags,
+static __noinline void report(const struct conn_key *k, struct conn *c, __u32 since, __u16 tcp_flags,
 			      enum event_cause cause)
 {
 	struct event *e = reserve();
-	__u32 tick = now_tick();
+	__u32 now = jiffies();
 
-	if (!e)
-		return false;
+	if (!e) {
+		/* Not with the next packet again: the ring is full. */
+		c->reported_at = now;
+		return;
+	}
 
 	__u64 packets, bytes;
 	__u16 flags = tcp_flags;
@@ -147,11 +145,11 @@ static __noinline bool report(const struct conn_key *k, struct conn *c, __u32 si
 	if (packets == 0 || (since && c->reported_at != since)) {
 		bpf_spin_unlock(&c->lock);
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
-		return true;
+		return;
 	}
 	c->reported_packets += packets;
 	c->reported_bytes += bytes;
-	c->reported_at = tick;
+	c->reported_at = now;
 	if (cause == CAUSE_IDLE)
 		flags = c->new_flags;
 	c->new_flags = 0;
@@ -170,7 +168,6 @@ static __noinline bool report(const struct conn_key *k, struct conn *c, __u32 si
 	__builtin_memcpy(e->src_mac, c->src_mac, 6);
 	__builtin_memcpy(e->dst_mac, c->dst_mac, 6);
 	submit(e);
-	return true;
 }
 
 static __always_inline void reverse(const struct conn_key *k, struct conn_key *r)
@@ -200,10 +197,15 @@ static __always_inline __u8 opposite(__u8 reply)
 	return reply == REPLY_UNKNOWN ? REPLY_UNKNOWN : REPLY_NO + REPLY_YES - reply;
 }
 
-/* ICMP tells by itself. */
-static __always_inline __u8 reply_of_icmp(const struct conn_key *k)
+static __always_inline bool is_icmp(const struct conn_key *k)
 {
-	return k->sport == (k->protocol == PROTO_ICMP ? 0 : 129) ? REPLY_YES : REPLY_NO;
+	return k->protocol == PROTO_ICMP || k->protocol == PROTO_ICMPV6;
+}
+
+static __always_inline bool is_echo_reply(const struct conn_key *k)
+{
+	return !(k->flags & FLAG_NO_PORTS) &&
+	       (k->protocol == PROTO_ICMP ? k->sport == 0 : k->protocol == PROTO_ICMPV6 && k->sport == 129);
 }
 
 static __always_inline struct verdict guess_by_ports(const struct conn_key *k)

@@ -15,6 +15,8 @@
  * are all told. */
 const volatile __u32 host_netns = 0;
 const volatile __u8 ignored_reasons[256] = {};
+/* SKB_DROP_REASON_NO_SOCKET, or 0. */
+const volatile __u32 reason_no_socket = 0;
 
 /* Where a packet was dropped, seen from the agent's namespace. */
 struct place {
@@ -141,8 +143,8 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 
 	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
-	if (k->protocol == PROTO_ICMP || k->protocol == PROTO_ICMPV6)
-		return known(reply_of_icmp(k));
+	if (is_icmp(k))
+		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
 	if (k->flags & FLAG_NO_PORTS)
 		return known(REPLY_UNKNOWN);
 	c = bpf_map_lookup_elem(&conns, k);
@@ -171,6 +173,9 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return;
 	if (is_ignored(reason) || !find_place(skb, &at) || !parse_dropped(skb, &p, &bytes))
+		return;
+	/* Who pings by a raw socket has taken a copy of the answer. */
+	if (reason && reason == reason_no_socket && is_echo_reply(&p.key))
 		return;
 	p.key.ifindex = at.ifindex;
 	p.key.flags |= at.flags & FLAG_KEY_MASK;

@@ -31,8 +31,7 @@ const enum reply *reply_type __attribute__((unused));
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Which way the first packet of a connection in this direction goes. */
-static __always_inline struct verdict first_reply(struct __sk_buff *skb, const struct packet *p, __u32 tick,
-						  bool conntrack)
+static __always_inline struct verdict first_reply(struct __sk_buff *skb, const struct packet *p, bool conntrack)
 {
 	const struct conn_key *k = &p->key;
 	struct conn_key r;
@@ -42,8 +41,8 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 
 	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
-	if (k->protocol == PROTO_ICMP || k->protocol == PROTO_ICMPV6)
-		return known(reply_of_icmp(k));
+	if (is_icmp(k))
+		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
 	if (k->protocol == PROTO_IGMP || k->protocol == PROTO_VRRP)
 		return known(REPLY_NO);
 	/* The flows of several connections between two addresses look alike. */
@@ -60,7 +59,7 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 			return known(reply);
 	}
 	l = bpf_map_lookup_elem(&links, &k->ifindex);
-	if (l && k->protocol != PROTO_TCP && (l->fresh || elapsed(tick, l->attached_at) > SETTLED))
+	if (l && k->protocol != PROTO_TCP && (l->fresh || bpf_ktime_get_ns() - l->attached_at > SETTLED))
 		return known(REPLY_NO);
 	return guess_by_ports(k);
 }
@@ -86,11 +85,11 @@ static __noinline void report_packet(struct __sk_buff *skb, const struct packet 
 	submit(e);
 }
 
-static __always_inline void first_packet(struct __sk_buff *skb, const struct packet *p, __u32 tick, bool conntrack)
+static __always_inline void first_packet(struct __sk_buff *skb, const struct packet *p, __u32 now, bool conntrack)
 {
-	struct verdict v = first_reply(skb, p, tick, conntrack);
+	struct verdict v = first_reply(skb, p, conntrack);
 	struct conn fresh = {
-		.packets = aggregate, .bytes = aggregate ? skb->len : 0, .seen_at = tick, .reported_at = tick,
+		.packets = aggregate, .bytes = aggregate ? skb->len : 0, .seen_at = now, .reported_at = now,
 		.tcp_flags = p->tcp_flags, .reply = v.reply, .guessed = v.guessed,
 	};
 	struct conn *c;
@@ -119,14 +118,14 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 }
 
 /* Out of line, so that the path of all other packets is short. */
-static __noinline void first_packet_conntrack(struct __sk_buff *skb, const struct packet *p, __u32 tick)
+static __noinline void first_packet_conntrack(struct __sk_buff *skb, const struct packet *p, __u32 now)
 {
-	first_packet(skb, p, tick, true);
+	first_packet(skb, p, now, true);
 }
 
-static __noinline void first_packet_alone(struct __sk_buff *skb, const struct packet *p, __u32 tick)
+static __noinline void first_packet_alone(struct __sk_buff *skb, const struct packet *p, __u32 now)
 {
-	first_packet(skb, p, tick, false);
+	first_packet(skb, p, now, false);
 }
 
 /* Whether a SYN is of a new connection that has the addresses and ports of one
@@ -147,7 +146,7 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 {
 	struct cursor cur = { .skb = skb, .len = skb->len };
 	struct packet p = {};
-	__u32 tick = coarse_tick();
+	__u32 now = jiffies();
 	struct conn *c;
 
 	p.key.ifindex = skb->ifindex;
@@ -165,14 +164,14 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 	c = bpf_map_lookup_elem(&conns, &p.key);
 	if (!c) {
 		if (conntrack)
-			first_packet_conntrack(skb, &p, tick);
+			first_packet_conntrack(skb, &p, now);
 		else
-			first_packet_alone(skb, &p, tick);
+			first_packet_alone(skb, &p, now);
 		return TC_ACT_UNSPEC;
 	}
 
-	if (c->seen_at != tick)
-		c->seen_at = tick;
+	if (c->seen_at != now)
+		c->seen_at = now;
 	if (!aggregate) {
 		report_packet(skb, &p, (struct verdict){ .reply = c->reply, .guessed = c->guessed });
 		return TC_ACT_UNSPEC;
@@ -195,7 +194,7 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 		report(&p.key, c, 0, p.tcp_flags, CAUSE_FLAGS);
 		return TC_ACT_UNSPEC;
 	}
-	if (elapsed(tick, since) >= interval_ticks) {
+	if (elapsed(now, since) >= interval) {
 		report(&p.key, c, since, p.tcp_flags, CAUSE_INTERVAL);
 		return TC_ACT_UNSPEC;
 	}
@@ -245,14 +244,14 @@ int sweep(struct bpf_iter__bpf_map_elem *ctx)
 	if (!key || !seen)
 		return 0;
 
-	__u32 tick = now_tick();
-	__u32 idle = elapsed(tick, seen->seen_at);
+	__u32 now = jiffies();
+	__u32 idle = elapsed(now, seen->seen_at);
 	bool closed = seen->tcp_flags & (TCP_FIN | TCP_RST);
 	bool waiting = seen->packets != seen->reported_packets;
-	__u32 timeout = closed ? CLOSED_TIMEOUT : key->protocol == PROTO_TCP ? TCP_TIMEOUT : OTHER_TIMEOUT;
+	__u32 timeout = hz * (closed ? CLOSED_TIMEOUT : key->protocol == PROTO_TCP ? TCP_TIMEOUT : OTHER_TIMEOUT);
 
 	if (waiting) {
-		if (elapsed(tick, seen->reported_at) < interval_ticks && !(closed && idle >= CLOSED_QUIET))
+		if (elapsed(now, seen->reported_at) < interval && !(closed && idle >= hz * CLOSED_QUIET))
 			return 0;
 	} else if (idle < timeout) {
 		return 0;

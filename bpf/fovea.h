@@ -78,9 +78,6 @@ struct conn_key {
 	__u8 flags; /* FLAG_KEY_MASK of enum event_flag */
 };
 
-/* A tick is 2^20 ns, about a millisecond: 32 bits of them last 52 days. */
-#define TICK_SHIFT 20
-
 /*
  * What is known of a connection. The packet path only adds to packets and bytes
  * and notes the time; what was reported changes under lock.
@@ -88,7 +85,7 @@ struct conn_key {
 struct conn {
 	__u64 packets;
 	__u64 bytes;
-	__u32 seen_at; /* tick of the last packet */
+	__u32 seen_at; /* jiffies, of the last packet */
 	__u32 reported_at;
 	__u16 tcp_flags; /* seen so far */
 	__u16 new_flags; /* seen since the last report */
@@ -103,8 +100,8 @@ struct conn {
 
 /* An interface that the programs are attached to. */
 struct link {
-	__u32 attached_at; /* tick */
-	__u32 fresh;       /* it appeared while the agent was running */
+	__u64 attached_at; /* CLOCK_MONOTONIC, ns */
+	__u64 fresh;       /* it appeared while the agent was running */
 };
 
 /* What could not be told as an event, per CPU. */

@@ -111,8 +111,8 @@ const (
 
 type FoveaLink struct {
 	_          structs.HostLayout
-	AttachedAt uint32
-	Fresh      uint32
+	AttachedAt uint64
+	Fresh      uint64
 }
 
 type FoveaReply uint32
@@ -152,9 +152,11 @@ const (
 	FoveaVarEventKindType      = "event_kind_type"
 	FoveaVarEventType          = "event_type"
 	FoveaVarHostNetns          = "host_netns"
+	FoveaVarHz                 = "hz"
 	FoveaVarIgnoredReasons     = "ignored_reasons"
-	FoveaVarIntervalTicks      = "interval_ticks"
+	FoveaVarInterval           = "interval"
 	FoveaVarReaderSleeps       = "reader_sleeps"
+	FoveaVarReasonNoSocket     = "reason_no_socket"
 	FoveaVarReplyType          = "reply_type"
 )
 
@@ -230,9 +232,11 @@ type FoveaVariableSpecs struct {
 	EventKindType  *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
 	HostNetns      *ebpf.VariableSpec `ebpf:"host_netns"`
+	Hz             *ebpf.VariableSpec `ebpf:"hz"`
 	IgnoredReasons *ebpf.VariableSpec `ebpf:"ignored_reasons"`
-	IntervalTicks  *ebpf.VariableSpec `ebpf:"interval_ticks"`
+	Interval       *ebpf.VariableSpec `ebpf:"interval"`
 	ReaderSleeps   *ebpf.VariableSpec `ebpf:"reader_sleeps"`
+	ReasonNoSocket *ebpf.VariableSpec `ebpf:"reason_no_socket"`
 	ReplyType      *ebpf.VariableSpec `ebpf:"reply_type"`
 }
 
@@ -282,9 +286,11 @@ type FoveaVariables struct {
 	EventKindType  *ebpf.Variable `ebpf:"event_kind_type"`
 	EventType      *ebpf.Variable `ebpf:"event_type"`
 	HostNetns      *ebpf.Variable `ebpf:"host_netns"`
+	Hz             *ebpf.Variable `ebpf:"hz"`
 	IgnoredReasons *ebpf.Variable `ebpf:"ignored_reasons"`
-	IntervalTicks  *ebpf.Variable `ebpf:"interval_ticks"`
+	Interval       *ebpf.Variable `ebpf:"interval"`
 	ReaderSleeps   *ebpf.Variable `ebpf:"reader_sleeps"`
+	ReasonNoSocket *ebpf.Variable `ebpf:"reason_no_socket"`
 	ReplyType      *ebpf.Variable `ebpf:"reply_type"`
 }
 

@@ -110,7 +110,7 @@ func Open(cfg Config) (_ *Datapath, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.objects, err = loadObjects(cfg, d.reasons.ignored(), inode, len(d.reasons.names) > 0); err != nil {
+	if d.objects, err = loadObjects(cfg, d.reasons, inode); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -2,9 +2,11 @@ package datapath
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -30,7 +32,7 @@ type missing struct {
 
 // loadObjects creates the maps and loads each program for itself, so that one
 // that fails costs only itself.
-func loadObjects(cfg Config, ignored [256]uint8, netns uint32, hasReasons bool) (*objects, error) {
+func loadObjects(cfg Config, why reasons, netns uint32) (*objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_SYS_RESOURCE before Linux 5.11): %w", err)
 	}
@@ -44,11 +46,17 @@ func loadObjects(cfg Config, ignored [256]uint8, netns uint32, hasReasons bool) 
 	if cfg.Aggregate {
 		aggregate = 1
 	}
+	hz, err := tickRate()
+	if err != nil {
+		return nil, err
+	}
 	for name, value := range map[string]any{
 		bpf.FoveaVarAggregate:      aggregate,
-		bpf.FoveaVarIntervalTicks:  ticks(cfg.Interval.Nanoseconds()),
+		bpf.FoveaVarHz:             hz,
+		bpf.FoveaVarInterval:       uint32(cfg.Interval.Seconds() * float64(hz)),
 		bpf.FoveaVarHostNetns:      netns,
-		bpf.FoveaVarIgnoredReasons: ignored,
+		bpf.FoveaVarIgnoredReasons: why.ignored(),
+		bpf.FoveaVarReasonNoSocket: why.number("NO_SOCKET"),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -73,7 +81,7 @@ func loadObjects(cfg Config, ignored [256]uint8, netns uint32, hasReasons bool) 
 	}
 	o.loadEndpoint(load)
 	name := bpf.FoveaProgKfreeSkb
-	if !hasReasons {
+	if len(why.names) == 0 {
 		name = bpf.FoveaProgKfreeSkbNoReason
 		o.miss("drop reasons", fmt.Errorf("the kernel has none before 5.17"))
 	}
@@ -123,8 +131,15 @@ func (o *objects) close() {
 	o.maps.Close()
 }
 
-// ticks converts nanoseconds to the programs' unit: see TICK_SHIFT.
-func ticks(ns int64) uint32 { return uint32(ns >> tickShift) }
-
-// tickShift is bpf/fovea.h's TICK_SHIFT.
-const tickShift = 20
+// tickRate is how many jiffies a second has: the coarse clock advances with each
+// (kernel/time/posix-timers.c: posix_get_coarse_res).
+func tickRate() (uint32, error) {
+	var res unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
+		return 0, fmt.Errorf("ask for the resolution of the coarse clock: %w", err)
+	}
+	if res.Nano() <= 0 {
+		return 0, fmt.Errorf("the coarse clock has a resolution of %d ns", res.Nano())
+	}
+	return uint32(time.Second.Nanoseconds() / res.Nano()), nil
+}

@@ -55,6 +55,16 @@ func loadReasons() (reasons, error) {
 // such reason.
 func (r reasons) name(reason uint32) string { return r.names[reason] }
 
+// number returns the number of a reason, or 0 if the kernel has no such reason.
+func (r reasons) number(name string) uint32 {
+	for number, n := range r.names {
+		if n == name {
+			return number
+		}
+	}
+	return 0
+}
+
 // ignored marks the reasons that are no loss.
 func (r reasons) ignored() [256]uint8 {
 	var set [256]uint8

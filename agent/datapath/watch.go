@@ -254,7 +254,7 @@ func (w *watcher) attachTo(k *watched) {
 		w.log.Info("Removed filters of an earlier run", "interface", a.Name, "filters", removed)
 	}
 	w.cfg.Interfaces.LinkUp(index, a.Name)
-	info := bpf.FoveaLink{AttachedAt: ticks(monotonic())}
+	info := bpf.FoveaLink{AttachedAt: uint64(monotonic())}
 	if k.fresh {
 		info.Fresh = 1
 	}

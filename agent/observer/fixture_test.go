@@ -20,8 +20,8 @@ import (
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
-// fixture is a server over a small history. Its clock stands at an hour after
-// 1970, and record i is written at second i+1.
+// fixture is a server over a small history. Record i is written at second i+1
+// after 1970, and its clock is 30 s after the last one.
 type fixture struct {
 	history   *history.History
 	endpoints *endpoint.Table
@@ -52,7 +52,7 @@ func newFixture(t testing.TB) *fixture {
 		NodeName: "node-1.example.com", Cluster: "prod", Version: "0.1.0", Address: "192.0.2.1",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		Started:  time.Unix(0, 0),
-		Now:      func() time.Time { return time.Unix(3600, 0) },
+		Now:      func() time.Time { return time.Unix(f.written+30, 0) },
 		InterfaceName: func(index uint32) string {
 			return map[uint32]string{7: "veth7", 8: "veth8"}[index]
 		},

@@ -3,6 +3,7 @@ package observer
 import (
 	"context"
 	"math"
+	"strconv"
 	"time"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
@@ -47,7 +48,7 @@ func (s *Server) newFlowStream(req *observerpb.GetFlowsRequest) (*flowStream, er
 	}
 	for field, t := range map[string]*timestamppb.Timestamp{"since": req.GetSince(), "until": req.GetUntil()} {
 		if t != nil && !t.IsValid() {
-			return nil, invalid(field, t.String(), "a time between the years 1 and 9999")
+			return nil, invalid(field, strconv.FormatInt(t.GetSeconds(), 10)+" s", "a time in the years 1 to 9999")
 		}
 	}
 	m, err := maskOf(req)

@@ -39,10 +39,12 @@ func (c clause) match(b *block, rows []uint16) []uint16 {
 
 // plan is the filters of a request, compiled: a record passes if any clause of
 // allow matches it, or there is none, and none of deny does. Records of lost
-// events always pass. It may be used by one goroutine at a time.
+// events always pass, unless the plan is limited. It may be used by one
+// goroutine at a time.
 type plan struct {
 	allow, deny []clause
-	// only is where all records lie that can match, in order, if limited.
+	// only is where all flows lie that can match, in order, if limited: it asks
+	// for flows by their UUID, and looks at nothing else.
 	only    []uint64
 	limited bool
 
@@ -106,7 +108,7 @@ func (p *plan) match(b *block, lo, hi int) []uint16 {
 	flows := p.flows[:0]
 	for row := lo; row < hi; row++ {
 		lost := b.Kind[row] == history.KindLost
-		p.passes[row-lo] = lost
+		p.passes[row-lo] = lost && !p.limited
 		if !lost {
 			flows = append(flows, uint16(row))
 		}

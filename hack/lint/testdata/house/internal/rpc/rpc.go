@@ -21,10 +21,10 @@ func use() *int {
 	n := table["a"] + lazy() + len(names) + point.y
 	local := point
 	local.x++
-	mu.Lock()          // want "package-level variable mu is handed out by its address"
-	table["b"] = n     // want "package-level variable table is assigned to"
-	delete(table, "a") // want "package-level variable table is assigned to"
-	point.x++          // want "package-level variable point is assigned to"
+	mu.Lock()             // want "package-level variable mu is handed out by its address"
+	table["b"] = n        // want "package-level variable table is assigned to"
+	delete(table, "a")    // want "package-level variable table is assigned to"
+	point.x++             // want "package-level variable point is assigned to"
 	for Limit = range 3 { // want "package-level variable Limit is assigned to"
 	}
 	table := map[string]int{}
