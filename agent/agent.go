@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -73,6 +74,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 			// Clients wait until there is something to see.
 			select {
 			case <-dp.Ready():
+				// Starting took several times the memory that running does.
+				debug.FreeOSMemory()
 			case <-ctx.Done():
 			}
 			return server.Serve(ctx, listeners...)

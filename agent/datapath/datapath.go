@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -103,14 +104,15 @@ func Open(cfg Config) (_ *Datapath, err error) {
 			return nil, fmt.Errorf("interface pattern %q: %w", p, err)
 		}
 	}
-	if d.reasons, err = loadReasons(); err != nil {
+	types := btf.NewCache()
+	if d.reasons, err = loadReasons(types); err != nil {
 		return nil, err
 	}
 	inode, err := netnsInode(cfg.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	if d.objects, err = loadObjects(cfg, d.reasons, inode); err != nil {
+	if d.objects, err = loadObjects(cfg, types, d.reasons, inode); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
@@ -32,7 +33,7 @@ type missing struct {
 
 // loadObjects creates the maps and loads each program for itself, so that one
 // that fails costs only itself.
-func loadObjects(cfg Config, why reasons, netns uint32) (*objects, error) {
+func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_SYS_RESOURCE before Linux 5.11): %w", err)
 	}
@@ -64,7 +65,7 @@ func loadObjects(cfg Config, why reasons, netns uint32) (*objects, error) {
 	}
 	programs := spec.Programs
 	spec.Programs = nil
-	maps, err := ebpf.NewCollection(spec)
+	maps, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return nil, fmt.Errorf("create maps: %w", err)
 	}
@@ -72,7 +73,7 @@ func loadObjects(cfg Config, why reasons, netns uint32) (*objects, error) {
 	load := func(name string) (*ebpf.Program, error) {
 		one := spec.Copy()
 		one.Programs = map[string]*ebpf.ProgramSpec{name: programs[name]}
-		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: maps.Maps})
+		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Cache: types, MapReplacements: maps.Maps})
 		if err != nil {
 			return nil, err
 		}

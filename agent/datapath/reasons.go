@@ -33,9 +33,9 @@ type reasons struct {
 
 // loadReasons reads enum skb_drop_reason from the kernel's types. A kernel
 // before 5.17 has none: then there are no names.
-func loadReasons() (reasons, error) {
+func loadReasons(types *btf.Cache) (reasons, error) {
 	r := reasons{names: map[uint32]string{}}
-	spec, err := btf.LoadKernelSpec()
+	spec, err := types.Kernel()
 	if err != nil {
 		return r, fmt.Errorf("load kernel types: %w", err)
 	}

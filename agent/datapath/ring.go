@@ -35,8 +35,11 @@ const (
 type ring struct {
 	consumer *uint64 // ours to write, on a page of its own
 	producer *uint64
-	data     []byte // mapped twice in a row: no record is split
+	data     []byte
 	mask     uint64
+	// split holds the one record a round that lies over the ring's end: the
+	// data is mapped once only, as its pages count as the process's memory.
+	split []byte
 
 	// sleeps is shared with the programs: see bpf/conn.h.
 	sleeps *uint32
@@ -61,7 +64,7 @@ func newRing(events, flag *ebpf.Map) (_ *ring, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("map the ring's consumer page: %w", err)
 	}
-	producer, err := r.mmap(events.FD(), int64(page), page+2*size, unix.PROT_READ)
+	producer, err := r.mmap(events.FD(), int64(page), page+size, unix.PROT_READ)
 	if err != nil {
 		return nil, fmt.Errorf("map the ring's data: %w", err)
 	}
@@ -89,6 +92,20 @@ func newRing(events, flag *ebpf.Map) (_ *ring, err error) {
 	return r, nil
 }
 
+// sample returns size bytes at an offset of the ring, which may be its end.
+// Headers are never split: records begin at multiples of 8.
+func (r *ring) sample(at, size uint64) []byte {
+	if at+size <= uint64(len(r.data)) {
+		return r.data[at : at+size : at+size]
+	}
+	at &= r.mask
+	if at+size <= uint64(len(r.data)) {
+		return r.data[at : at+size : at+size]
+	}
+	r.split = append(append(r.split[:0], r.data[at:]...), r.data[:at+size-uint64(len(r.data))]...)
+	return r.split
+}
+
 func (r *ring) mmap(fd int, off int64, size, prot int) ([]byte, error) {
 	m, err := unix.Mmap(fd, off, size, prot, unix.MAP_SHARED)
 	if err == nil {
@@ -113,7 +130,7 @@ func (r *ring) read(fn func(sample []byte)) int {
 		}
 		size := uint64(header &^ ringDiscard)
 		if header&ringDiscard == 0 {
-			fn(r.data[at+ringHeader : at+ringHeader+size : at+ringHeader+size])
+			fn(r.sample(at+ringHeader, size))
 		}
 		pos += (ringHeader + size + 7) &^ 7
 	}

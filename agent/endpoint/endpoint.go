@@ -53,15 +53,17 @@ type Endpoint struct {
 }
 
 // ForPod returns the endpoint of a pod that has these Kubernetes labels. Like
-// Hubble, it adds the pod's namespace and cluster as labels.
+// Hubble, it adds the pod's namespace and cluster as labels. An endpoint that is
+// not of Kubernetes may lack the names.
 func ForPod(cluster, namespace, pod string, labels map[string]string, workloads []Workload) Endpoint {
 	list := make([]string, 0, len(labels)+2)
 	for k, v := range labels {
 		list = append(list, "k8s:"+k+"="+v)
 	}
-	list = append(list,
-		"k8s:io.kubernetes.pod.namespace="+namespace,
-		"k8s:io.cilium.k8s.policy.cluster="+cluster)
+	list = append(list, "k8s:io.cilium.k8s.policy.cluster="+cluster)
+	if namespace != "" {
+		list = append(list, "k8s:io.kubernetes.pod.namespace="+namespace)
+	}
 	slices.Sort(list)
 	return Endpoint{
 		Identity: Identity(list), Cluster: cluster, Namespace: namespace, Pod: pod,

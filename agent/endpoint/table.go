@@ -43,9 +43,19 @@ type Table struct {
 	links   map[uint32]string
 	byIndex map[uint32]Number
 	byName  map[string]string // interface to the binding's key
-	addrs   map[netip.Addr][]interval
-	nodes   map[netip.Addr]Number
-	host    map[netip.Addr]struct{}
+	// addrs has all that is known of an address, in its 16-byte form: one
+	// look-up a flow. Entries that say nothing any more are removed.
+	addrs map[[16]byte]*address
+}
+
+// address is what is known of an address.
+type address struct {
+	// pods are the times in which it led to a binding.
+	pods []interval
+	// node is Host or RemoteNode if a node list has it, else Unknown; own is
+	// set if this node has it by itself.
+	node Number
+	own  bool
 }
 
 // interval is a time [start, end) in which an address led to a binding.
@@ -67,9 +77,7 @@ func NewTable(cluster string) *Table {
 		links:    map[uint32]string{},
 		byIndex:  map[uint32]Number{},
 		byName:   map[string]string{},
-		addrs:    map[netip.Addr][]interval{},
-		nodes:    map[netip.Addr]Number{},
-		host:     map[netip.Addr]struct{}{},
+		addrs:    map[[16]byte]*address{},
 	}
 	t.versions.Store(&[]*Endpoint{})
 	for _, e := range []Endpoint{
@@ -129,7 +137,27 @@ func (t *Table) Set(key string, b Binding, at int64) {
 	}
 	n := t.bind(key, b)
 	for _, a := range b.Addresses {
-		t.addrs[a] = append(prune(t.addrs[a], at), interval{at, forever, key, n})
+		known := t.address(a)
+		known.pods = append(prune(known.pods, at), interval{at, forever, key, n})
+	}
+}
+
+// address returns what is known of a, to be changed.
+func (t *Table) address(a netip.Addr) *address {
+	known, ok := t.addrs[a.As16()]
+	if !ok {
+		known = &address{}
+		t.addrs[a.As16()] = known
+	}
+	return known
+}
+
+// tidy removes the entries that say nothing.
+func (t *Table) tidy() {
+	for key, a := range t.addrs {
+		if len(a.pods) == 0 && a.node == Unknown && !a.own {
+			delete(t.addrs, key)
+		}
 	}
 }
 
@@ -147,13 +175,13 @@ func (t *Table) end(key string, at int64) {
 	}
 	delete(t.bindings, key)
 	for _, a := range b.Addresses {
-		list := prune(t.addrs[a], at)
-		for i := range list {
-			if list[i].key == key && list[i].end == forever {
-				list[i].end = at
+		known := t.address(a)
+		known.pods = prune(known.pods, at)
+		for i := range known.pods {
+			if known.pods[i].key == key && known.pods[i].end == forever {
+				known.pods[i].end = at
 			}
 		}
-		t.addrs[a] = list
 	}
 	if t.byName[b.Interface] != key {
 		return
@@ -212,10 +240,10 @@ func (t *Table) LinkUp(index uint32, name string) {
 	b := t.bindings[key]
 	n := t.bind(key, b)
 	for _, a := range b.Addresses {
-		list := t.addrs[a]
-		for i := range list {
-			if list[i].key == key && list[i].end == forever {
-				list[i].number = n
+		known := t.address(a)
+		for i := range known.pods {
+			if known.pods[i].key == key && known.pods[i].end == forever {
+				known.pods[i].number = n
 			}
 		}
 	}
@@ -233,26 +261,32 @@ func (t *Table) LinkDown(index uint32) {
 func (t *Table) SetNodes(self string, nodes []Node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	clear(t.nodes)
+	for _, a := range t.addrs {
+		a.node = Unknown
+	}
 	for _, n := range nodes {
 		number := RemoteNode
 		if n.Name == self {
 			number = Host
 		}
 		for _, a := range n.Addresses {
-			t.nodes[a] = number
+			t.address(a).node = number
 		}
 	}
+	t.tidy()
 }
 
 // SetHostAddresses says which addresses this node has by itself.
 func (t *Table) SetHostAddresses(addrs []netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	clear(t.host)
-	for _, a := range addrs {
-		t.host[a] = struct{}{}
+	for _, a := range t.addrs {
+		a.own = false
 	}
+	for _, a := range addrs {
+		t.address(a).own = true
+	}
+	t.tidy()
 }
 
 // Local returns who is behind an interface, Unknown if it is not one that leads
@@ -269,10 +303,25 @@ func (t *Table) Local(index uint32) Number {
 func (t *Table) Remote(a netip.Addr, at int64) Number {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	return t.remote(a, at)
+}
+
+// Ends is Local of an interface and Remote of an address at once.
+func (t *Table) Ends(index uint32, a netip.Addr, at int64) (local, remote Number) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byIndex[index], t.remote(a, at)
+}
+
+func (t *Table) remote(a netip.Addr, at int64) Number {
+	known, ok := t.addrs[a.As16()]
+	if !ok {
+		return World
+	}
 	found, claims := World, 0
-	for _, i := range t.addrs[a] {
-		if i.start <= at && at < i.end {
-			found = i.number
+	for i := range known.pods {
+		if p := &known.pods[i]; p.start <= at && at < p.end {
+			found = p.number
 			claims++
 		}
 	}
@@ -281,12 +330,10 @@ func (t *Table) Remote(a netip.Addr, at int64) Number {
 		return found
 	case claims > 1:
 		return Unknown
-	}
-	if _, ok := t.host[a]; ok {
+	case known.own:
 		return Host
-	}
-	if n, ok := t.nodes[a]; ok {
-		return n
+	case known.node != Unknown:
+		return known.node
 	}
 	return World
 }

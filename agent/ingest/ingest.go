@@ -104,36 +104,43 @@ func direction(r *history.Record) uint8 {
 	}
 }
 
-// name finds who the two ends are: the local one by its interface, the other by
-// its address at the record's time.
+// name finds who the two ends are: the near one by its interface, the far one by
+// its address at the record's time. Without such an interface both are looked
+// up by address.
 func (in *Ingest) name(r *history.Record) {
-	src, dst := address(r.Src), address(r.Dst)
+	near := end{netip.AddrFrom16(r.Dst), r.DstPort, &r.Destination, &r.DestinationService}
+	far := end{netip.AddrFrom16(r.Src), r.SrcPort, &r.Source, &r.SourceService}
+	if r.Has(history.FlagFromEndpoint) {
+		near, far = far, near
+	}
 	local := endpoint.Unknown
 	if r.Has(history.FlagLocal) {
-		local = in.Endpoints.Local(r.Interface)
-	}
-	if local == endpoint.Unknown {
-		in.remote(src, r.Time, r.SrcPort, r, &r.Source, &r.SourceService)
-		in.remote(dst, r.Time, r.DstPort, r, &r.Destination, &r.DestinationService)
-		return
-	}
-	if r.Has(history.FlagFromEndpoint) {
-		r.Source = uint32(local)
-		in.remote(dst, r.Time, r.DstPort, r, &r.Destination, &r.DestinationService)
+		var remote endpoint.Number
+		local, remote = in.Endpoints.Ends(r.Interface, far.addr, r.Time)
+		in.set(far, remote, r.Protocol)
 	} else {
-		r.Destination = uint32(local)
-		in.remote(src, r.Time, r.SrcPort, r, &r.Source, &r.SourceService)
+		in.set(far, in.Endpoints.Remote(far.addr, r.Time), r.Protocol)
 	}
-}
-
-// remote names the end that has an address: a service's, or an endpoint's.
-func (in *Ingest) remote(a netip.Addr, at int64, port uint16, r *history.Record, number, svc *uint32) {
-	if s := in.Services.Lookup(a, port, r.Protocol); s != 0 {
-		*svc = uint32(s)
-		*number = uint32(in.Services.At(s).Endpoint)
+	if local != endpoint.Unknown {
+		*near.number = uint32(local)
 		return
 	}
-	*number = uint32(in.Endpoints.Remote(a, at))
+	in.set(near, in.Endpoints.Remote(near.addr, r.Time), r.Protocol)
 }
 
-func address(b [16]byte) netip.Addr { return netip.AddrFrom16(b).Unmap() }
+// end is one of a record's two, and where its name goes.
+type end struct {
+	addr            netip.Addr
+	port            uint16
+	number, service *uint32
+}
+
+// set names an end that was looked up by address. A service's address is the
+// service's, whoever is behind it.
+func (in *Ingest) set(e end, number endpoint.Number, protocol uint8) {
+	if s := in.Services.Lookup(e.addr, e.port, protocol); s != 0 {
+		*e.service = uint32(s)
+		number = in.Services.At(s).Endpoint
+	}
+	*e.number = uint32(number)
+}

@@ -58,7 +58,6 @@ func compile(s *Server, path string, f *flowpb.FlowFilter) (*compiler, error) {
 	if err := c.unknown(path, m); err != nil {
 		return nil, err
 	}
-	compilers := fieldCompilers()
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
@@ -66,7 +65,7 @@ func compile(s *Server, path string, f *flowpb.FlowFilter) (*compiler, error) {
 			continue
 		}
 		c.field = string(field.Name())
-		compileField := compilers[c.field]
+		compileField := s.compilers[c.field]
 		if compileField == nil {
 			return nil, c.unsupported(path + "." + c.field)
 		}
@@ -77,9 +76,10 @@ func compile(s *Server, path string, f *flowpb.FlowFilter) (*compiler, error) {
 	return c, nil
 }
 
-// clause returns what was compiled.
+// clause returns what was compiled, with the endpoints first: they cost least
+// and leave out most.
 func (c *compiler) clause() clause {
-	out := clause(c.predicates)
+	var out clause
 	table := c.s.c.Endpoints
 	if tests := c.endpoints[source]; len(tests) > 0 {
 		out = append(out, numberIn(sourceNumbers, newEndpointSet(table, tests)))
@@ -87,7 +87,7 @@ func (c *compiler) clause() clause {
 	if tests := c.endpoints[destination]; len(tests) > 0 {
 		out = append(out, numberIn(destinationNumbers, newEndpointSet(table, tests)))
 	}
-	return out
+	return append(out, c.predicates...)
 }
 
 func sourceNumbers(c *history.Columns) *[history.ChunkSize]uint32      { return &c.Source }

@@ -3,6 +3,7 @@ package observer
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/fovea-obs/fovea/agent/history"
@@ -45,15 +46,16 @@ func (c *compiler) ip(column func(*history.Columns) *[history.ChunkSize][16]byte
 	if err != nil {
 		return err
 	}
-	return c.add(where(func(b *block, row uint16) bool {
-		address, v6 := &column(b.Columns)[row], b.Flags[row]&history.FlagIPv6 != 0
-		for i := range prefixes {
-			if prefixes[i].contains(address, v6) {
-				return true
+	return c.add(func(b *block, rows []uint16) []uint16 {
+		addresses, kept := column(b.Columns), rows[:0]
+		for _, row := range rows {
+			v6 := b.Flags[row]&history.FlagIPv6 != 0
+			if slices.ContainsFunc(prefixes, func(p prefix) bool { return p.contains(&addresses[row], v6) }) {
+				kept = append(kept, row)
 			}
 		}
-		return false
-	}))
+		return kept
+	})
 }
 
 func (c *compiler) prefixes(values []string) ([]prefix, error) {

@@ -65,9 +65,15 @@ func (c *compiler) port(column func(*history.Columns) *[history.ChunkSize]uint16
 		}
 		ports = append(ports, uint16(p))
 	}
-	return c.add(where(func(b *block, row uint16) bool {
-		return slices.Contains(ports, column(b.Columns)[row]) && hasPorts(b.Protocol[row], b.Flags[row])
-	}))
+	return c.add(func(b *block, rows []uint16) []uint16 {
+		values, kept := column(b.Columns), rows[:0]
+		for _, row := range rows {
+			if slices.Contains(ports, values[row]) && hasPorts(b.Protocol[row], b.Flags[row]) {
+				kept = append(kept, row)
+			}
+		}
+		return kept
+	})
 }
 
 func (c *compiler) service(column func(*history.Columns) *[history.ChunkSize]uint32, values []string) error {

@@ -27,17 +27,17 @@ func filterFixture(t testing.TB) *fixture {
 	f.pod("default/tool", "fd00::1", endpoint.Workload{}, nil)
 	f.service("shop/api", "10.96.0.9")
 	f.write(t,
-		"tcp shop/web-1:40000 -> shop/api:80 flags=SYN from forward egress interface=7", // a
-		"tcp shop/api:80 -> shop/web-1:40000 flags=SYN,ACK reply egress interface=8",    // b
-		"udp shop/web-1:5000 -> 8.8.8.8:53 from",                                        // c
-		"drop tcp 8.8.8.8:1000 -> shop/web-1:80 flags=SYN reason=12 at=0x1000 ingress",  // d
-		"drop udp shop/db-0:53 -> shop/web-1:5000 reason=14 reply",                      // e
-		"icmpv6 [2001:db8::1]:128 -> default/tool forward ingress",                      // f
-		"icmp 192.0.2.9:8 -> shop/db-0 from forward",                                    // g
-		"sctp shop/web-1:80 -> shop/db-0:40000 forward",                                 // h
-		"igmp shop/web-1:22 -> 224.0.0.22",                                              // i
-		"vrrp 192.0.2.1:1 -> 224.0.0.18:25956",                                          // j
-		"tcp shop/web-1 -> shop/db-0 noports forward",                                   // k
+		"tcp shop/web-1:40000 -> shop/api:80 flags=SYN from forward egress interface=7 mac", // a
+		"tcp shop/api:80 -> shop/web-1:40000 flags=SYN,ACK reply egress interface=8",        // b
+		"udp shop/web-1:5000 -> 8.8.8.8:53 from",                                            // c
+		"drop tcp 8.8.8.8:1000 -> shop/web-1:80 flags=SYN reason=12 at=0x1000 ingress",      // d
+		"drop udp shop/db-0:53 -> shop/web-1:5000 reason=14 reply",                          // e
+		"icmpv6 [2001:db8::1]:128 -> default/tool forward ingress",                          // f
+		"icmp 192.0.2.9:8 -> shop/db-0 from forward",                                        // g
+		"sctp shop/web-1:80 -> shop/db-0:40000 forward",                                     // h
+		"igmp shop/web-1:22 -> 224.0.0.22",                                                  // i
+		"vrrp 192.0.2.1:1 -> 224.0.0.18:25956",                                              // j
+		"tcp shop/web-1 -> shop/db-0 noports forward",                                       // k
 		"lost 9 cpu=1",
 	)
 	return f

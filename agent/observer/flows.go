@@ -60,7 +60,7 @@ func (s *Server) newFlowStream(req *observerpb.GetFlowsRequest) (*flowStream, er
 		return nil, err
 	}
 	f := &flowStream{s: s, encoder: newEncoder(s, m), follow: req.GetFollow(), left: math.MaxUint64}
-	f.reader = reader{history: s.c.History, plan: p, until: math.MaxInt64}
+	f.reader = reader{history: s.c.History, plan: p, since: math.MinInt64, until: math.MaxInt64}
 	f.start(req)
 	return f, nil
 }
@@ -68,6 +68,9 @@ func (s *Server) newFlowStream(req *observerpb.GetFlowsRequest) (*flowStream, er
 // start finds where the request begins and ends.
 func (f *flowStream) start(req *observerpb.GetFlowsRequest) {
 	r, number := &f.reader, req.GetNumber()
+	if req.GetSince() != nil {
+		r.since = nanoseconds(req.GetSince())
+	}
 	now := r.history.Next()
 	if req.GetUntil() != nil {
 		r.until = nanoseconds(req.GetUntil())
@@ -81,7 +84,7 @@ func (f *flowStream) start(req *observerpb.GetFlowsRequest) {
 	}
 	switch {
 	case req.GetSince() != nil:
-		r.next = seek(r.history, nanoseconds(req.GetSince()))
+		r.next = seek(r.history, r.since)
 	case req.GetFirst(), number == 0 && !f.follow:
 		r.next = r.history.Oldest()
 	default:
@@ -169,7 +172,7 @@ func (f *flowStream) response(r *row) *observerpb.GetFlowsResponse {
 }
 
 // sendLost tells how many records were overwritten before they were read, if
-// any, at the time of the next one.
+// any.
 func (f *flowStream) sendLost() error {
 	r := &f.reader
 	if r.lost == 0 {

@@ -93,6 +93,7 @@ func (n *namespaces) note(s *history.Segment) {
 }
 
 // list returns the namespaces seen since a time, sorted by cluster and name.
+// The cluster called default is told as none.
 func (n *namespaces) list(since int64) []*observerpb.Namespace {
 	n.read()
 	n.mu.Lock()
@@ -104,15 +105,16 @@ func (n *namespaces) list(since int64) []*observerpb.Namespace {
 			continue
 		}
 		e := n.endpoints.At(endpoint.Number(number))
-		if e.Namespace != "" {
-			found[key{e.Cluster, e.Namespace}] = true
+		k := key{e.Cluster, e.Namespace}
+		if k.cluster == peer.DefaultCluster {
+			k.cluster = ""
+		}
+		if k.namespace != "" {
+			found[k] = true
 		}
 	}
 	var out []*observerpb.Namespace
 	for k := range found {
-		if k.cluster == peer.DefaultCluster {
-			k.cluster = ""
-		}
 		out = append(out, &observerpb.Namespace{Cluster: k.cluster, Namespace: k.namespace})
 	}
 	slices.SortFunc(out, func(a, b *observerpb.Namespace) int {

@@ -14,11 +14,13 @@ type reader struct {
 	plan    *plan
 	// next is where to go on, end where the request ends.
 	next, end uint64
-	// until is the last time that is wanted. done says that it is over.
-	until int64
-	done  bool
+	// since and until are the first and the last time that are wanted. done
+	// says that the last is over.
+	since, until int64
+	done         bool
 	// lost is how many records were overwritten before they could be read and
-	// lostAt the time of the first one after them, 0 if there is none.
+	// lostAt a time after theirs and before that of the next record, 0 if there
+	// is none yet.
 	lost   uint64
 	lostAt int64
 	// rows is room for a block's matches.
@@ -47,9 +49,9 @@ func (r *reader) read() []row {
 	}
 	defer segment.Release()
 	if r.lost > 0 && r.lostAt == 0 {
-		r.lostAt = segment.Columns().Time[r.next-segment.First]
+		r.lostAt = segment.Columns().Time[r.next-segment.First] - 1
 	}
-	stop := r.stop(&segment)
+	stop := r.limit(&segment)
 	for r.next < stop && len(r.rows) == 0 {
 		r.block(&segment, stop)
 	}
@@ -64,15 +66,23 @@ func (r *reader) skip() {
 	r.next = to
 }
 
-// stop is the sequence number after the segment's last record that is wanted.
-func (r *reader) stop(s *history.Segment) uint64 {
+// limit moves next on to the segment's first record that is wanted, and returns
+// the sequence number after its last one.
+func (r *reader) limit(s *history.Segment) uint64 {
 	rows := int(min(uint64(s.Len), r.end-s.First))
 	times := s.Columns().Time[:rows]
-	if rows > 0 && times[rows-1] > r.until {
-		rows = sort.Search(rows, func(i int) bool { return times[i] > r.until })
-		r.done = s.First+uint64(rows) <= r.next
+	after := func(at int64) uint64 {
+		return s.First + uint64(sort.Search(rows, func(i int) bool { return times[i] > at }))
 	}
-	return s.First + uint64(rows)
+	if times[r.next-s.First] < r.since {
+		r.next = after(r.since - 1)
+	}
+	stop := s.First + uint64(rows)
+	if times[rows-1] > r.until {
+		stop = after(r.until)
+		r.done = stop <= r.next
+	}
+	return stop
 }
 
 // block adds what passes of the next block of a segment.

@@ -59,6 +59,7 @@ type Server struct {
 	// name is the node's, as Hubble writes it.
 	name       string
 	namespaces *namespaces
+	compilers  map[string]fieldCompiler
 }
 
 // New returns a server, which is ready to be registered. It knows namespaces
@@ -85,5 +86,6 @@ func New(c Config) *Server {
 	return &Server{
 		c: c, name: peer.Name(c.Cluster, c.NodeName),
 		namespaces: newNamespaces(c.History, c.Endpoints),
+		compilers:  fieldCompilers(),
 	}
 }

@@ -21,13 +21,7 @@ type numberSet struct {
 	states []uint8
 }
 
-func (s *numberSet) has(n uint32) bool {
-	if int(n) < len(s.states) && s.states[n] != undecided {
-		return s.states[n] == inside
-	}
-	return s.decide(n)
-}
-
+// decide tells whether n is in the set and remembers it.
 func (s *numberSet) decide(n uint32) bool {
 	if int(n) >= len(s.states) {
 		size := s.size()
@@ -37,9 +31,11 @@ func (s *numberSet) decide(n uint32) bool {
 		}
 		s.states = append(s.states, make([]uint8, size-len(s.states))...)
 	}
-	s.states[n] = outside
-	if s.test(n) {
-		s.states[n] = inside
+	if s.states[n] == undecided {
+		s.states[n] = outside
+		if s.test(n) {
+			s.states[n] = inside
+		}
 	}
 	return s.states[n] == inside
 }
@@ -64,7 +60,11 @@ func numberIn(column func(*history.Columns) *[history.ChunkSize]uint32, s *numbe
 	return func(b *block, rows []uint16) []uint16 {
 		numbers, kept := column(b.Columns), rows[:0]
 		for _, row := range rows {
-			if s.has(numbers[row]) {
+			state := uint8(undecided)
+			if n := numbers[row]; int(n) < len(s.states) {
+				state = s.states[n]
+			}
+			if state == inside || state == undecided && s.decide(numbers[row]) {
 				kept = append(kept, row)
 			}
 		}

@@ -3,6 +3,7 @@ package service
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,18 +31,44 @@ type Frontend struct {
 // Table maps frontends to services. Its methods are safe for concurrent use.
 type Table struct {
 	// services are indexed by Number and only ever appended to.
-	services  atomic.Pointer[[]*Service]
-	frontends atomic.Pointer[map[Frontend]Number]
+	services atomic.Pointer[[]*Service]
+	// frontends are those of each address, in its 16-byte form. Neither the map
+	// nor its lists are changed once they are here.
+	frontends atomic.Pointer[map[[16]byte][]frontend]
 
 	mu      sync.Mutex
 	numbers map[Service]Number
+}
+
+// frontend is a Frontend of a known address.
+type frontend struct {
+	port     uint16
+	protocol uint8
+	number   Number
+}
+
+// covers tells whether a port and protocol are the frontend's.
+func (f *frontend) covers(port uint16, protocol uint8) bool {
+	return (f.port == 0 || f.port == port) && (f.protocol == 0 || f.protocol == protocol)
+}
+
+// exactness is greater for a frontend that names more.
+func (f *frontend) exactness() int {
+	n := 0
+	if f.port != 0 {
+		n += 2
+	}
+	if f.protocol != 0 {
+		n++
+	}
+	return n
 }
 
 // NewTable returns a table with no services.
 func NewTable() *Table {
 	t := &Table{numbers: map[Service]Number{}}
 	t.services.Store(&[]*Service{{}})
-	t.frontends.Store(&map[Frontend]Number{})
+	t.frontends.Store(&map[[16]byte][]frontend{})
 	return t
 }
 
@@ -51,7 +78,7 @@ func (t *Table) Replace(all map[Frontend]Service) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	services := *t.services.Load()
-	frontends := make(map[Frontend]Number, len(all))
+	frontends := make(map[[16]byte][]frontend, len(all))
 	for f, s := range all {
 		n, ok := t.numbers[s]
 		if !ok {
@@ -59,21 +86,23 @@ func (t *Table) Replace(all map[Frontend]Service) {
 			services = append(services, &s)
 			t.numbers[s] = n
 		}
-		frontends[f] = n
+		key := f.Address.As16()
+		frontends[key] = append(frontends[key], frontend{f.Port, f.Protocol, n})
+	}
+	for _, list := range frontends {
+		slices.SortFunc(list, func(a, b frontend) int { return b.exactness() - a.exactness() })
 	}
 	t.services.Store(&services)
 	t.frontends.Store(&frontends)
 }
 
-// Lookup returns the service whose frontend this is, the most exact one, or 0.
+// Lookup returns the service that has this address, port and protocol as a
+// frontend, the most exact one, or 0.
 func (t *Table) Lookup(a netip.Addr, port uint16, protocol uint8) Number {
-	m := *t.frontends.Load()
-	if len(m) == 0 {
-		return 0
-	}
-	for _, f := range [...]Frontend{{a, port, protocol}, {a, port, 0}, {a, 0, 0}} {
-		if n, ok := m[f]; ok {
-			return n
+	list := (*t.frontends.Load())[a.As16()]
+	for i := range list {
+		if list[i].covers(port, protocol) {
+			return list[i].number
 		}
 	}
 	return 0

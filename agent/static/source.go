@@ -76,7 +76,7 @@ func (s *Source) Apply(f *File) {
 		s.applyServices(f.Services)
 	}
 	s.applied = f
-	s.c.Log.Info("endpoints file applied", "file", s.c.Path,
+	s.c.Log.Info("Endpoints file applied", "file", s.c.Path,
 		"endpoints", len(f.Endpoints), "nodes", len(f.Nodes), "services", len(f.Services),
 		"set", set, "removed", removed)
 }

@@ -47,7 +47,7 @@ func (s *Source) Watch(ctx context.Context) error {
 		case <-w.Events:
 			wait(settle)
 		case err := <-w.Errors:
-			s.c.Log.Warn("changes of the endpoints file were missed, reading it again", "file", s.c.Path, "error", err)
+			s.c.Log.Warn("Changes of the endpoints file were missed, reading it again", "file", s.c.Path, "error", err)
 			wait(settle)
 		case <-timer.C:
 			pending = false
@@ -81,7 +81,7 @@ func (s *Source) follow(w *fsnotify.Watcher) bool {
 	}
 	for _, dir := range dirs {
 		if err := w.Add(dir); err != nil {
-			s.c.Log.Debug("directory of the endpoints file cannot be watched", "directory", dir, "error", err)
+			s.c.Log.Debug("Directory of the endpoints file cannot be watched", "directory", dir, "error", err)
 			return false
 		}
 	}
@@ -93,14 +93,14 @@ func (s *Source) reload() {
 	data, err := os.ReadFile(s.c.Path)
 	if err != nil {
 		if !s.gone {
-			s.c.Log.Error("endpoints file cannot be read, its old content stays", "error", err)
+			s.c.Log.Error("Endpoints file cannot be read, its old content stays", "error", err)
 		}
 		s.gone = true
 		return
 	}
 	if s.gone {
 		s.gone = false
-		s.c.Log.Info("endpoints file can be read again", "file", s.c.Path)
+		s.c.Log.Info("Endpoints file can be read again", "file", s.c.Path)
 	}
 	if s.content != nil && bytes.Equal(data, s.content) {
 		return
@@ -108,7 +108,7 @@ func (s *Source) reload() {
 	var mistakes Mistakes
 	if errors.As(s.take(data), &mistakes) {
 		for _, m := range mistakes {
-			s.c.Log.Error("mistake in the endpoints file, its old content stays", "error", m)
+			s.c.Log.Error("Mistake in the endpoints file, its old content stays", "error", m)
 		}
 	}
 }

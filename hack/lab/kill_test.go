@@ -67,7 +67,7 @@ func startersKeepFirstThread() error {
 			return err
 		}
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{helperVariable + "=inode"} // not this role again
+		cmd.Env = []string{helperVariable + "=inode", "GORACE=atexit_sleep_ms=0"} // not this role again
 		if err := n.Run(cmd); err != nil {
 			return err
 		}

@@ -55,7 +55,11 @@ func newFabric() (*Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ns.withNetlink(addBridge); err != nil {
+	err = ns.withNetlink(addBridge)
+	if err == nil {
+		err = ns.waitAddr(bridgeName, fabric6.Addr())
+	}
+	if err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
 	return ns, nil
@@ -106,6 +110,9 @@ func (l *Lab) AddOutside(addr netip.Addr) error {
 		}
 		return addAddr(h, lo, host(addr), netlink.SCOPE_UNIVERSE)
 	})
+	if err == nil && addr.Is6() {
+		err = l.fabric.waitAddr("lo", addr)
+	}
 	if err != nil {
 		return fmt.Errorf("add outside address: %w", err)
 	}

@@ -43,24 +43,54 @@ func (n *Namespace) loopbackUp() error {
 // activates an interface some time after both ends of a pair are up, and
 // silently drops what is sent before.
 func (n *Namespace) waitUp(name string) error {
-	ns := netns.NsHandle(n.FD())
-	events, err := nl.SubscribeAt(ns, netns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	err := n.await(unix.RTNLGRP_LINK, func(h *netlink.Handle) (bool, error) {
+		link, err := h.LinkByName(name)
+		return err == nil && link.Attrs().OperState == netlink.OperUp, err
+	})
 	if err != nil {
-		return fmt.Errorf("subscribe to interface events: %w", err)
+		return fmt.Errorf("wait for interface %s to come up: %w", name, err)
+	}
+	return nil
+}
+
+// waitAddr waits until the namespace takes packets for the IPv6 address on the
+// named interface as its own, which is some time after the address was added.
+func (n *Namespace) waitAddr(name string, addr netip.Addr) error {
+	err := n.await(unix.RTNLGRP_IPV6_ROUTE, func(h *netlink.Handle) (bool, error) {
+		var opts netlink.RouteGetOptions
+		if addr.IsLinkLocalUnicast() {
+			opts.Oif = name
+		}
+		routes, err := h.RouteGetWithOptions(addr.AsSlice(), &opts)
+		if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+			return false, nil
+		}
+		return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for address %s on interface %s: %w", addr, name, err)
+	}
+	return nil
+}
+
+// await waits until done returns true, calling it after each netlink event of
+// the group.
+func (n *Namespace) await(group uint, done func(*netlink.Handle) (bool, error)) error {
+	ns := netns.NsHandle(n.FD())
+	events, err := nl.SubscribeAt(ns, netns.None(), unix.NETLINK_ROUTE, group)
+	if err != nil {
+		return fmt.Errorf("subscribe to events: %w", err)
 	}
 	defer events.Close()
 	deadline := time.Now().Add(linkTimeout)
 	return n.withNetlink(func(h *netlink.Handle) error {
 		for {
-			link, err := h.LinkByName(name)
-			if err != nil {
-				return fmt.Errorf("find interface %s: %w", name, err)
-			}
-			if link.Attrs().OperState == netlink.OperUp {
-				return nil
+			ok, err := done(h)
+			if err != nil || ok {
+				return err
 			}
 			if err := awaitEvent(events, deadline); err != nil {
-				return fmt.Errorf("wait for interface %s to come up: %w", name, err)
+				return err
 			}
 		}
 	})

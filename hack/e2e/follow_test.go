@@ -1,0 +1,209 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	flowpb "github.com/cilium/cilium/api/v1/flow"
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/fovea-obs/fovea/hack/process"
+)
+
+// maxComplaints is how many complaints about flows are kept.
+const maxComplaints = 20
+
+// follower takes all flows of an agent as they come.
+type follower struct {
+	judge func(*flowpb.Flow) []string
+
+	mu         sync.Mutex
+	sums       map[key]sum // of packets that passed
+	drops      []*flowpb.Flow
+	flows      int
+	lost       uint64
+	last       time.Time
+	complaints []string
+	waiters    map[*waiter]struct{}
+	err        error // why there are no more
+}
+
+// waiter waits for a flow after which done is true.
+type waiter struct {
+	done    func(f *flowpb.Flow, k key) bool
+	reached chan struct{}
+}
+
+// follow takes the agent's flows from since on, until the test ends. Each is
+// judged, if there is a judge.
+func follow(t *testing.T, a *process.Agent, since time.Time, judge func(*flowpb.Flow) []string) *follower {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	stream, err := a.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Since: timestamppb.New(since)})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	f := &follower{judge: judge, sums: map[key]sum{}, waiters: map[*waiter]struct{}{}}
+	var wg sync.WaitGroup
+	wg.Go(func() { f.receive(stream) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	return f
+}
+
+func (f *follower) receive(stream observerpb.Observer_GetFlowsClient) {
+	for {
+		r, err := stream.Recv()
+		if err != nil {
+			f.end(err)
+			return
+		}
+		switch {
+		case r.GetFlow() != nil:
+			f.add(r.GetFlow())
+		case r.GetLostEvents() != nil:
+			f.addLost(r.GetLostEvents())
+		}
+	}
+}
+
+func (f *follower) end(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+	for w := range f.waiters {
+		f.release(w)
+	}
+}
+
+// release needs the lock.
+func (f *follower) release(w *waiter) {
+	delete(f.waiters, w)
+	close(w.reached)
+}
+
+func (f *follower) addLost(l *flowpb.LostEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost += l.NumEventsLost
+}
+
+func (f *follower) add(flow *flowpb.Flow) {
+	var complaints []string
+	if f.judge != nil {
+		complaints = f.judge(flow)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flows++
+	if at := flow.GetTime().AsTime(); at.After(f.last) {
+		f.last = at
+	} else {
+		complaints = append(complaints, fmt.Sprintf("time %v is not after %v", at, f.last))
+	}
+	if len(f.complaints) < maxComplaints {
+		f.complaints = append(f.complaints, complaints...)
+	}
+	var k key
+	if flow.GetVerdict() == flowpb.Verdict_DROPPED {
+		f.drops = append(f.drops, flow)
+	} else {
+		k = keyOf(flow)
+		s := f.sums[k]
+		s.add(sumOf(flow))
+		f.sums[k] = s
+	}
+	for w := range f.waiters {
+		if w.done(flow, k) {
+			f.release(w)
+		}
+	}
+}
+
+// await waits for a flow for which done is true. done is called with the lock
+// held.
+func (f *follower) await(ctx context.Context, what string, done func(f *flowpb.Flow, k key) bool) error {
+	w := &waiter{done: done, reached: make(chan struct{})}
+	f.mu.Lock()
+	f.waiters[w] = struct{}{}
+	f.mu.Unlock()
+	return f.wait(ctx, what, w)
+}
+
+func (f *follower) wait(ctx context.Context, what string, w *waiter) error {
+	select {
+	case <-w.reached:
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.waiters, w)
+	select {
+	case <-w.reached:
+		return f.err
+	default:
+		return fmt.Errorf("wait for %s: %w", what, errors.Join(ctx.Err(), f.err))
+	}
+}
+
+// awaitSums waits until at least so much was told. It returns what is missing
+// if ctx ends before.
+func (f *follower) awaitSums(ctx context.Context, want map[key]sum) (map[key]sum, error) {
+	f.mu.Lock()
+	missing := map[key]sum{}
+	for k, s := range want {
+		if f.sums[k].packets < s.packets {
+			missing[k] = s
+		}
+	}
+	if len(missing) == 0 {
+		f.mu.Unlock()
+		return nil, nil
+	}
+	w := &waiter{reached: make(chan struct{}), done: func(_ *flowpb.Flow, k key) bool {
+		if s, ok := missing[k]; ok && f.sums[k].packets >= s.packets {
+			delete(missing, k)
+		}
+		return len(missing) == 0
+	}}
+	f.waiters[w] = struct{}{}
+	f.mu.Unlock()
+	err := f.wait(ctx, fmt.Sprintf("%d sums", len(want)), w)
+	return missing, err
+}
+
+// snapshot returns the sums so far.
+func (f *follower) snapshot() map[key]sum {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.sums)
+}
+
+// report fails the test for all that was wrong with the flows themselves.
+func (f *follower) report(t *testing.T) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost > 0 {
+		t.Errorf("%d events lost", f.lost)
+	}
+	for _, c := range f.complaints {
+		t.Error(c)
+	}
+}
+
+// dropped returns the flows of dropped packets so far.
+func (f *follower) dropped() []*flowpb.Flow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]*flowpb.Flow(nil), f.drops...)
+}

@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fovea-obs/fovea/hack/lab"
+	"github.com/fovea-obs/fovea/hack/lab/capture"
+)
+
+// lastCounts is how long after the traffic the last counts may come: the
+// default interval, a sweep, and time for a busy machine.
+const lastCounts = 12 * time.Second
+
+// watch captures the same interfaces twice: inner within the time in which the
+// agent watches, and outer around it. What both saw the same of, the agent must
+// have seen exactly. The kernel's own housekeeping may fall in between.
+type watch struct {
+	node         *lab.Node
+	ifaces       []string
+	inner, outer *capture.Capture
+}
+
+// watchPods starts the outer capture, at the interfaces of the node's pods or
+// all that there will be. The agent is to be started next.
+func watchPods(t *testing.T, node *lab.Node, all bool) *watch {
+	t.Helper()
+	w := &watch{node: node}
+	if !all {
+		for _, p := range node.Pods() {
+			w.ifaces = append(w.ifaces, p.Interface)
+		}
+	}
+	w.outer = w.start(t)
+	return w
+}
+
+func (w *watch) start(t *testing.T) *capture.Capture {
+	t.Helper()
+	c, err := capture.Config{Interfaces: w.ifaces, RingBytes: 32 << 20}.Start(w.node.NS)
+	check(t, err)
+	t.Cleanup(func() { c.Stop() }) // the error was seen where it mattered
+	return c
+}
+
+// begin starts the inner capture. The agent is ready, and traffic is to follow.
+func (w *watch) begin(t *testing.T) {
+	t.Helper()
+	w.inner = w.start(t)
+}
+
+// compare ends the captures, waits until the agent has told as much as they
+// saw, and fails the test where that differs.
+func (w *watch) compare(t *testing.T, f *follower) map[key]sum {
+	t.Helper()
+	r, err := w.inner.Stop()
+	check(t, err)
+	inner := w.ours(captured(r), r.Interfaces)
+	ctx, cancel := context.WithTimeout(t.Context(), lastCounts)
+	defer cancel()
+	start := time.Now()
+	if missing, err := f.awaitSums(ctx, inner); err != nil {
+		for k, s := range missing {
+			t.Errorf("%v: told %+v, captured %+v", k, f.snapshot()[k], s)
+		}
+		t.Fatal(err)
+	}
+	t.Logf("the last counts of %d keys came %v after the traffic", len(inner), time.Since(start).Round(time.Millisecond))
+	r, err = w.outer.Stop()
+	check(t, err)
+	got := f.snapshot()
+	for _, c := range differences(inner, w.ours(captured(r), r.Interfaces), got) {
+		t.Error(c)
+	}
+	f.report(t)
+	return got
+}
+
+// ours leaves out the node's interfaces that lead to no pod.
+func (w *watch) ours(sums map[key]sum, names map[int]string) map[key]sum {
+	for k := range sums {
+		if name := names[k.iface]; name == "eth0" || name == "lo" {
+			delete(sums, k)
+		}
+	}
+	return sums
+}
+
+// differences compares what was told with what was captured.
+func differences(inner, outer, got map[key]sum) (complaints []string) {
+	complain := func(k key, format string, args ...any) {
+		complaints = append(complaints, k.String()+": "+fmt.Sprintf(format, args...))
+	}
+	for k, g := range got {
+		in, out := inner[k], outer[k]
+		switch {
+		case out.packets == 0:
+			complain(k, "told %+v, captured nothing", g)
+		case in == out && g != in:
+			complain(k, "told %+v, captured %+v", g, in)
+		case in != out && !housekeeping(k):
+			complain(k, "told %+v, captured %+v in the time and %+v around it", g, in, out)
+		case g.packets < in.packets || g.packets > out.packets || g.bytes < in.bytes || g.bytes > out.bytes:
+			complain(k, "told %+v, captured between %+v and %+v", g, in, out)
+		}
+	}
+	for k, in := range inner {
+		if _, ok := got[k]; !ok {
+			complain(k, "told nothing, captured %+v", in)
+		}
+	}
+	return complaints
+}
+
+// housekeeping tells what the kernel sends by itself at any time: multicast
+// listener reports, neighbour and router discovery.
+func housekeeping(k key) bool {
+	return k.proto == capture.ICMPv6 && (k.a >= 130 && k.a <= 136 || k.a == 143)
+}

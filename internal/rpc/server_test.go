@@ -1,0 +1,225 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	peerpb "github.com/cilium/cilium/api/v1/peer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+)
+
+// peers is a service whose calls do what a test wants.
+type peers struct {
+	peerpb.UnimplementedPeerServer
+	notify func(grpc.ServerStreamingServer[peerpb.ChangeNotification]) error
+}
+
+func (p *peers) Notify(_ *peerpb.NotifyRequest, s grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
+	return p.notify(s)
+}
+
+// serve serves p on TCP and a unix socket until stop is called, which returns
+// Serve's error. It returns a connection by each.
+func serve(t *testing.T, c Config, p *peers) (conns []*grpc.ClientConn, stop func() error) {
+	t.Helper()
+	server := New(c)
+	peerpb.RegisterPeerServer(server, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	var listeners []net.Listener
+	for _, address := range []string{"unix://" + filepath.Join(t.TempDir(), "hubble.sock"), "127.0.0.1:0"} {
+		l, err := Listen(ctx, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners = append(listeners, l)
+		target := l.Addr().String()
+		if l.Addr().Network() == "unix" {
+			target = address
+		}
+		conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, listeners...) }()
+	t.Cleanup(func() {
+		cancel()
+		for _, conn := range conns {
+			conn.Close()
+		}
+	})
+	return conns, func() error { cancel(); return <-done }
+}
+
+func TestHealthAndHeader(t *testing.T) {
+	conns, stop := serve(t, Config{Header: metadata.Pairs(ServerVersion, "1.2.3")}, &peers{})
+	for _, conn := range conns {
+		for _, name := range []string{"", ObserverHealth} {
+			var header metadata.MD
+			r, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(),
+				&grpc_health_v1.HealthCheckRequest{Service: name}, grpc.Header(&header))
+			if err != nil || r.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+				t.Errorf("%s: health of %q: %v, %v", conn.Target(), name, r, err)
+			}
+			if got := header.Get(ServerVersion); len(got) != 1 || got[0] != "1.2.3" {
+				t.Errorf("%s: header %v", conn.Target(), header)
+			}
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReflection(t *testing.T) {
+	conns, stop := serve(t, Config{}, &peers{})
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(conns[0]).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&grpc_reflection_v1.ServerReflectionRequest{
+		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := stream.Recv()
+	if err != nil || !strings.Contains(r.String(), "peer.Peer") {
+		t.Errorf("got %v, %v", r, err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPanic ends one call, and the next works.
+func TestPanic(t *testing.T) {
+	var log bytes.Buffer
+	calls := 0
+	conns, stop := serve(t, Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, &peers{
+		notify: func(s grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
+			if calls++; calls == 1 {
+				panic("the handler's mistake")
+			}
+			return s.Send(&peerpb.ChangeNotification{Name: "node-1"})
+		},
+	})
+	if _, err := notify(t, conns[0]).Recv(); status.Code(err) != codes.Internal {
+		t.Errorf("got %v, want Internal", err)
+	} else if strings.Contains(err.Error(), "mistake") {
+		t.Errorf("the client was told: %v", err)
+	}
+	if n, err := notify(t, conns[0]).Recv(); err != nil || n.GetName() != "node-1" {
+		t.Errorf("next call: %v, %v", n, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"the handler's mistake", "/peer.Peer/Notify", "server_test.go"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("log does not have %q: %s", want, log.String())
+		}
+	}
+}
+
+func notify(t *testing.T, conn *grpc.ClientConn) grpc.ServerStreamingClient[peerpb.ChangeNotification] {
+	t.Helper()
+	stream, err := peerpb.NewPeerClient(conn).Notify(t.Context(), &peerpb.NotifyRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// TestStop ends the streams of clients that go on listening.
+func TestStop(t *testing.T) {
+	conns, stop := serve(t, Config{StopTimeout: time.Hour}, &peers{
+		notify: func(s grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
+			if err := s.Send(&peerpb.ChangeNotification{}); err != nil {
+				return err
+			}
+			<-s.Context().Done()
+			return s.Context().Err()
+		},
+	})
+	var streams []grpc.ServerStreamingClient[peerpb.ChangeNotification]
+	for _, conn := range conns {
+		s := notify(t, conn)
+		if _, err := s.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, s)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, s := range streams {
+		if _, err := s.Recv(); status.Code(err) != codes.Unavailable {
+			t.Errorf("got %v, want Unavailable", err)
+		}
+	}
+}
+
+// TestStopIsBounded has a handler that does not notice that it is over.
+func TestStopIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	conns, stop := serve(t, Config{StopTimeout: time.Millisecond}, &peers{
+		notify: func(s grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
+			if err := s.Send(&peerpb.ChangeNotification{}); err != nil {
+				return err
+			}
+			<-release
+			return nil
+		},
+	})
+	stream := notify(t, conns[0])
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error)
+	go func() { stopped <- stop() }()
+	// The connection is closed while the handler still runs.
+	if _, err := stream.Recv(); err == nil {
+		t.Error("got another message")
+	}
+	close(release)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// brokenListener fails at once.
+type brokenListener struct{ net.Listener }
+
+var errBroken = errors.New("broken")
+
+func (brokenListener) Accept() (net.Conn, error) { return nil, errBroken }
+
+// TestServeFails ends all listeners when one does.
+func TestServeFails(t *testing.T) {
+	good, bad := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	err := New(Config{}).Serve(t.Context(), good, brokenListener{bad})
+	if !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := net.Dial("tcp", good.Addr().String()); err == nil {
+		t.Error("the other listener is still open")
+	}
+}
