@@ -24,8 +24,8 @@ type flowStream struct {
 	encoder *encoder
 	stream  grpc.ServerStreamingServer[observerpb.GetFlowsResponse]
 	follow  bool
-	// left is how many flows may still be sent.
-	left uint64
+	// left is how many flows may still be sent, sent how many were.
+	left, sent uint64
 }
 
 // GetFlows sends the flows that a request asks for. See the package's
@@ -38,7 +38,11 @@ func (s *Server) GetFlows(
 		return err
 	}
 	f.stream = stream
-	return f.run(stream.Context())
+	begun := s.c.Now()
+	err = f.run(stream.Context())
+	s.c.Log.DebugContext(stream.Context(), "GetFlows ended",
+		"flows", f.sent, "follow", f.follow, "took", s.c.Now().Sub(begun), "error", err)
+	return err
 }
 
 func (s *Server) newFlowStream(req *observerpb.GetFlowsRequest) (*flowStream, error) {
@@ -155,7 +159,7 @@ func (f *flowStream) send(rows []row) error {
 	return nil
 }
 
-// response also counts the flows, not the lost events, that are left to send.
+// response also counts the flows that are sent, but not the lost events.
 func (f *flowStream) response(r *row) *observerpb.GetFlowsResponse {
 	out := &observerpb.GetFlowsResponse{NodeName: f.s.name, Time: timestamp(r.Time)}
 	if r.Kind == history.KindLost {
@@ -167,6 +171,7 @@ func (f *flowStream) response(r *row) *observerpb.GetFlowsResponse {
 		return out
 	}
 	f.left--
+	f.sent++
 	out.ResponseTypes = &observerpb.GetFlowsResponse_Flow{Flow: f.encoder.flow(r)}
 	return out
 }

@@ -48,7 +48,8 @@ type Config struct {
 	// each.
 	Degraded func() []string
 
-	// Log gets what goes wrong with a call and is not the client's fault.
+	// Log gets a line at level debug for each call of GetFlows that ends.
+	// Nothing is logged if it is nil.
 	Log *slog.Logger
 }
 
