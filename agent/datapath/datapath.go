@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,16 +88,13 @@ type Datapath struct {
 	links  []io.Closer // of the drop probe and the sweep
 	iter   *link.Iter
 
-	ready    chan struct{}
-	counters atomic.Pointer[Counters]
-	errs     atomic.Uint64
+	ready chan struct{}
 }
 
 // Open loads the programs. It fails only if there is nothing to read from: what
 // the kernel refuses of the rest is told by Degraded. The caller must Close.
 func Open(cfg Config) (_ *Datapath, err error) {
 	d := &Datapath{cfg: cfg, log: cfg.Log, symbols: newSymbols(), names: newInterfaceNames(), ready: make(chan struct{})}
-	d.counters.Store(&Counters{})
 	for _, p := range append(append([]string{}, cfg.Include...), cfg.Exclude...) {
 		if _, err := path.Match(p, ""); err != nil {
 			return nil, fmt.Errorf("interface pattern %q: %w", p, err)
@@ -120,7 +116,7 @@ func Open(cfg Config) (_ *Datapath, err error) {
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	d.losses.counters = d.maps.Maps[bpf.FoveaMapCpuStats]
+	d.losses = losses{counters: d.maps.Maps[bpf.FoveaMapCpuStats], log: d.log}
 	if d.ring, err = newRing(d.maps.Maps[bpf.FoveaMapEvents], d.maps.Maps[flagMap]); err != nil {
 		return nil, err
 	}
@@ -181,9 +177,6 @@ func (d *Datapath) Degraded() []string {
 	return names
 }
 
-// Counters returns what could not be told as events so far, about a second ago.
-func (d *Datapath) Counters() Counters { return *d.counters.Load() }
-
 // ReasonName returns the kernel's name of a drop reason, without its prefix
 // SKB_DROP_REASON_, or "".
 func (d *Datapath) ReasonName(reason uint32) string { return d.reasons.name(reason) }
@@ -226,25 +219,26 @@ func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 	var due time.Time
 	var clock clock
 	take := func(sample []byte) {
-		if e := decode(sample); e != nil {
-			h.Event(e, clock.wall(e.Time))
-		} else {
-			d.errs.Add(1)
+		e := decode(sample)
+		if e == nil {
+			// The programs write nothing that does not decode.
+			d.log.Error("Event not understood", "bytes", len(sample))
+			return
 		}
+		h.Event(e, clock.wall(e.Time))
 	}
 	for {
 		clock.set()
 		n := d.ring.read(take)
 		if now := time.Now(); now.After(due) {
 			due = now.Add(lossInterval)
-			c, err := d.losses.tell(func(cpu int, events uint64) {
+			err := d.losses.tell(now, func(cpu int, events uint64) {
 				h.Lost(cpu, events, now.UnixNano())
 				n++
 			})
 			if err != nil {
 				return err
 			}
-			d.counters.Store(&c)
 		}
 		if n > 0 {
 			h.Flush()

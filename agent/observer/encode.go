@@ -41,9 +41,10 @@ type row struct {
 type encoder struct {
 	c    *Config
 	node string
-	mask mask
-	// parts are those that the mask asks for.
+	// parts are those that the mask asks for, within is what it leaves out of
+	// them.
 	parts               []part
+	within              mask
 	emitter             *flowpb.Emitter
 	source, destination endpoints
 }
@@ -96,7 +97,7 @@ func parts() []part {
 
 func newEncoder(s *Server, m mask) *encoder {
 	e := &encoder{
-		c: &s.c, node: s.name, mask: m,
+		c: &s.c, node: s.name, within: m.within("source", "destination", "emitter"),
 		emitter: &flowpb.Emitter{Name: emitterName, Version: s.c.Version},
 	}
 	e.source = endpoints{m.under("source"), map[endpoint.Number]*flowpb.Endpoint{}}
@@ -116,7 +117,7 @@ func (e *encoder) flow(r *row) *flowpb.Flow {
 	for _, p := range e.parts {
 		p.write(e, f, r)
 	}
-	e.mask.without("source", "destination", "emitter").prune(f)
+	e.within.prune(f)
 	return f
 }
 

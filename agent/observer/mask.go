@@ -1,14 +1,15 @@
 package observer
 
 import (
+	"maps"
+	"strings"
+
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
-
-	"strings"
 )
 
 // mask is the fields of a message that a client wants, each with those of its
@@ -95,21 +96,22 @@ func (m mask) has(field string) bool {
 // under is the mask of a field that is wanted.
 func (m mask) under(field string) mask { return m[field] }
 
-// without returns the mask with these fields wanted whole, where they are.
-func (m mask) without(fields ...string) mask {
-	if m == nil {
-		return nil
-	}
-	out := mask{}
-	for f, below := range m {
-		out[f] = below
-	}
-	for _, f := range fields {
-		if m.has(f) {
+// within returns what there is of the mask inside fields, other than these: the
+// mask, with these wanted whole, or nil if all fields are wanted whole or not
+// at all.
+func (m mask) within(except ...string) mask {
+	out := maps.Clone(m)
+	for _, f := range except {
+		if _, ok := out[f]; ok {
 			out[f] = nil
 		}
 	}
-	return out
+	for _, below := range out {
+		if below != nil {
+			return out
+		}
+	}
+	return nil
 }
 
 // prune clears what is not wanted.

@@ -65,3 +65,54 @@ func shortConnection(to netip.AddrPort) (err error) {
 	}
 	return nil
 }
+
+// burstServer echoes short connections with blocking system calls.
+type burstServer struct {
+	fd int
+	wg sync.WaitGroup
+}
+
+func serveBurst(ns *lab.Namespace, port, threads int) (*burstServer, error) {
+	s := &burstServer{}
+	err := ns.Do(func() (err error) {
+		s.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(unix.Bind(s.fd, &unix.SockaddrInet4{Port: port}), unix.Listen(s.fd, 1024))
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(s.fd))
+	}
+	for range threads {
+		s.wg.Go(s.serve)
+	}
+	return s, nil
+}
+
+// serve ends when the socket is shut down. What goes wrong with a connection
+// its client notices.
+func (s *burstServer) serve() {
+	buf := make([]byte, 128)
+	for {
+		fd, _, err := unix.Accept4(s.fd, unix.SOCK_CLOEXEC)
+		if err != nil {
+			return
+		}
+		for {
+			n, err := unix.Read(fd, buf)
+			if n <= 0 || err != nil {
+				break
+			}
+			_, _ = unix.Write(fd, buf[:n])
+		}
+		_ = unix.Close(fd)
+	}
+}
+
+func (s *burstServer) Close() error {
+	err := unix.Shutdown(s.fd, unix.SHUT_RDWR)
+	s.wg.Wait()
+	return errors.Join(err, unix.Close(s.fd))
+}

@@ -7,7 +7,6 @@ import (
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
-	"github.com/fovea-obs/fovea/hack/lab"
 	"github.com/fovea-obs/fovea/hack/lab/capture"
 )
 
@@ -17,7 +16,7 @@ import (
 func TestTruthBurst(t *testing.T) {
 	const connections = 5000
 	s := newShopWithoutServices(t)
-	e, err := lab.ServeEcho(s.web.NS, ":80")
+	e, err := serveBurst(s.web.NS, 80, 4)
 	check(t, err)
 	closeLater(t, e.Close)
 	s.podServes(s.web, capture.TCP, 80)

@@ -1,0 +1,110 @@
+package datapath
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+func TestSymbols(t *testing.T) {
+	s := newSymbols()
+	s.path = filepath.Join(t.TempDir(), "kallsyms")
+	text := "0000000000000000 A fixed_percpu_data\n" +
+		"ffffffff81000000 T _stext\n" +
+		"ffffffff81002000 t nft_do_chain\t[nf_tables]\n" +
+		"ffffffff81003000 D some_data\n" +
+		"ffffffff81001000 T tcp_v4_rcv\n"
+	if err := os.WriteFile(s.path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[uint64]string{
+		0:                  "",
+		0xffffffff80000000: "",
+		0xffffffff81000010: "_stext",
+		0xffffffff81001000: "tcp_v4_rcv",
+		0xffffffff81001fff: "tcp_v4_rcv",
+		0xffffffff81003004: "nft_do_chain",
+	} {
+		if got := s.name(addr); got != want {
+			t.Errorf("name(%#x) = %q, want %q", addr, got, want)
+		}
+	}
+	// What was found is kept.
+	if err := os.Remove(s.path); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.name(0xffffffff81001000); got != "tcp_v4_rcv" {
+		t.Errorf("name = %q after the list went", got)
+	}
+}
+
+func TestInterfaceNames(t *testing.T) {
+	n := newInterfaceNames()
+	n.set(1, "lo")
+	n.set(2, "veth-a")
+	n.remove(2)
+	if got := n.get(2); got != "veth-a" {
+		t.Errorf("name of an interface that went is %q", got)
+	}
+	n.set(2, "veth-b")
+	for i := uint32(3); i < 3*maxNames; i++ {
+		n.set(i, fmt.Sprint("veth", i))
+		n.remove(i)
+	}
+	if got := len(n.names); got > maxNames {
+		t.Errorf("%d names are kept", got)
+	}
+	if n.get(1) != "lo" || n.get(2) != "veth-b" {
+		t.Errorf("interfaces that are there are called %q and %q", n.get(1), n.get(2))
+	}
+}
+
+func TestLeadsToEndpoint(t *testing.T) {
+	link := func(kind, name string, index, netns int) netlink.Link {
+		a := netlink.NewLinkAttrs()
+		a.Name, a.Index, a.NetNsID = name, index, netns
+		if kind == "veth" {
+			return &netlink.Veth{LinkAttrs: a}
+		}
+		return &netlink.Device{LinkAttrs: a}
+	}
+	tests := []struct {
+		name             string
+		include, exclude []string
+		link             netlink.Link
+		want             bool
+	}{
+		{"veth to another namespace", nil, nil, link("veth", "veth1", 5, 0), true},
+		{"veth inside the namespace", nil, nil, link("veth", "veth1", 5, -1), false},
+		{"the way out", nil, nil, link("veth", "eth0", 2, 0), false},
+		{"other kinds", nil, nil, link("device", "ens5", 5, -1), false},
+		{"included", []string{"cali*", "en?5"}, nil, link("device", "ens5", 5, -1), true},
+		{"included though the way out", []string{"eth0"}, nil, link("veth", "eth0", 2, 0), true},
+		{"not included", []string{"cali*"}, nil, link("veth", "veth1", 5, 0), false},
+		{"excluded", nil, []string{"veth1"}, link("veth", "veth1", 5, 0), false},
+		{"excluded and included", []string{"*"}, []string{"veth*"}, link("veth", "veth1", 5, 0), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &Datapath{cfg: Config{Include: tt.include, Exclude: tt.exclude}}
+			w := &watcher{Datapath: d, uplinks: map[int]bool{2: true}}
+			if got := w.leadsToEndpoint(tt.link); got != tt.want {
+				t.Errorf("%s: %v", tt.link.Attrs().Name, got)
+			}
+		})
+	}
+}
+
+func TestReasons(t *testing.T) {
+	r := reasons{names: map[uint32]string{1: "SKB_CONSUMED", 2: "NOT_SPECIFIED", 3: "NO_SOCKET", 70000: "SKB_CONSUMED"}}
+	set := r.ignored()
+	if set[1] != 1 || set[2] != 1 || set[3] != 0 {
+		t.Errorf("ignored: %v", set[:4])
+	}
+	if r.number("NO_SOCKET") != 3 || r.number("NETFILTER_DROP") != 0 || r.name(3) != "NO_SOCKET" || r.name(9) != "" {
+		t.Error("names and numbers do not agree")
+	}
+}
