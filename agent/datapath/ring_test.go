@@ -59,12 +59,12 @@ func (c *traces) Flush() {
 func TestRingOverItsEnd(t *testing.T) {
 	size := os.Getpagesize()
 	d := open(t, size)
-	perRound := size / (eventSize + ringHeader)
+	perRound := size / (eventSize + ringHeader) / 2
 	var c traces
 	split := 0
 	const rounds = 200
 	for round := range rounds {
-		send(t, d, round*perRound/2, perRound/2)
+		send(t, d, round*perRound, perRound)
 		for d.ring.read(func(sample []byte) {
 			if e := decode(sample); e == nil {
 				t.Fatalf("record of %d bytes does not decode", len(sample))
@@ -82,7 +82,7 @@ func TestRingOverItsEnd(t *testing.T) {
 			t.Fatalf("record %d is of port %d", i, port)
 		}
 	}
-	if want := rounds * (perRound / 2); len(c.ports) != want {
+	if want := rounds * perRound; len(c.ports) != want {
 		t.Errorf("%d records, want %d", len(c.ports), want)
 	}
 	if split == 0 {
