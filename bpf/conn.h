@@ -119,13 +119,25 @@ static __always_inline void fill(struct event *e, const struct conn_key *k)
 	e->pad = 0;
 }
 
+/* Some kernels let the sweep take no lock. */
+#define LOCK(c)                                   \
+	do {                                      \
+		if (lock)                         \
+			bpf_spin_lock(&(c)->lock); \
+	} while (0)
+#define UNLOCK(c)                                   \
+	do {                                        \
+		if (lock)                           \
+			bpf_spin_unlock(&(c)->lock); \
+	} while (0)
+
 /*
  * Reports what c counted since its last report. If another CPU did so since the
  * caller looked at since, or nothing was counted, there is nothing to do.
  * If there is no room the event is lost, and the counts wait for the next.
  */
-static __noinline void report(const struct conn_key *k, struct conn *c, __u32 since, __u16 tcp_flags,
-			      enum event_cause cause)
+static __always_inline void report_counts(const struct conn_key *k, struct conn *c, __u32 since, __u16 tcp_flags,
+					  enum event_cause cause, bool lock)
 {
 	struct event *e = reserve();
 	__u32 now = jiffies();
@@ -139,11 +151,11 @@ static __noinline void report(const struct conn_key *k, struct conn *c, __u32 si
 	__u64 packets, bytes;
 	__u16 flags = tcp_flags;
 
-	bpf_spin_lock(&c->lock);
+	LOCK(c);
 	packets = c->packets - c->reported_packets;
 	bytes = c->bytes - c->reported_bytes;
 	if (packets == 0 || (since && c->reported_at != since)) {
-		bpf_spin_unlock(&c->lock);
+		UNLOCK(c);
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		return;
 	}
@@ -153,7 +165,7 @@ static __noinline void report(const struct conn_key *k, struct conn *c, __u32 si
 	if (cause == CAUSE_IDLE)
 		flags = c->new_flags;
 	c->new_flags = 0;
-	bpf_spin_unlock(&c->lock);
+	UNLOCK(c);
 
 	fill(e, k);
 	e->flags |= FLAG_LOCAL;
@@ -168,6 +180,12 @@ static __noinline void report(const struct conn_key *k, struct conn *c, __u32 si
 	__builtin_memcpy(e->src_mac, c->src_mac, 6);
 	__builtin_memcpy(e->dst_mac, c->dst_mac, 6);
 	submit(e);
+}
+
+static __noinline void report(const struct conn_key *k, struct conn *c, __u32 since, __u16 tcp_flags,
+			      enum event_cause cause)
+{
+	report_counts(k, c, since, tcp_flags, cause, true);
 }
 
 static __always_inline void reverse(const struct conn_key *k, struct conn_key *r)

@@ -15,7 +15,7 @@
  * are all told. */
 const volatile __u32 host_netns = 0;
 const volatile __u8 ignored_reasons[256] = {};
-/* SKB_DROP_REASON_NO_SOCKET, or 0. */
+/* SKB_DROP_REASON_NO_SOCKET, or 0 as all reasons are where there are none. */
 const volatile __u32 reason_no_socket = 0;
 
 /* Where a packet was dropped, seen from the agent's namespace. */
@@ -161,7 +161,7 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 	return guess_by_ports(k);
 }
 
-static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 reason)
+static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 reason, bool has_reasons)
 {
 	struct packet p = {};
 	struct place at = {};
@@ -175,7 +175,11 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 	if (is_ignored(reason) || !find_place(skb, &at) || !parse_dropped(skb, &p, &bytes))
 		return;
 	/* Who pings by a raw socket has taken a copy of the answer. */
-	if (reason && reason == reason_no_socket && is_echo_reply(&p.key))
+	if (reason == reason_no_socket && is_echo_reply(&p.key))
+		return;
+	/* Kernels without reasons free what they have received of ICMPv6 as they
+	 * free what they drop. */
+	if (!has_reasons && p.key.protocol == PROTO_ICMPV6)
 		return;
 	p.key.ifindex = at.ifindex;
 	p.key.flags |= at.flags & FLAG_KEY_MASK;
@@ -212,7 +216,7 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 SEC("tp_btf/kfree_skb")
 int kfree_skb(__u64 *ctx)
 {
-	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], ctx[2]);
+	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], ctx[2], true);
 	return 0;
 }
 
@@ -220,7 +224,7 @@ int kfree_skb(__u64 *ctx)
 SEC("tp_btf/kfree_skb")
 int kfree_skb_no_reason(__u64 *ctx)
 {
-	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], 0);
+	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], 0, false);
 	return 0;
 }
 

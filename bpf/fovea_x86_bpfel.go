@@ -143,6 +143,7 @@ const (
 	FoveaProgKfreeSkb          = "kfree_skb"
 	FoveaProgKfreeSkbNoReason  = "kfree_skb_no_reason"
 	FoveaProgSweep             = "sweep"
+	FoveaProgSweepUnlocked     = "sweep_unlocked"
 	FoveaProgToEndpoint        = "to_endpoint"
 	FoveaProgToEndpointAlone   = "to_endpoint_alone"
 	FoveaVarAggregate          = "aggregate"
@@ -207,6 +208,7 @@ type FoveaProgramSpecs struct {
 	KfreeSkb          *ebpf.ProgramSpec `ebpf:"kfree_skb"`
 	KfreeSkbNoReason  *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
 	Sweep             *ebpf.ProgramSpec `ebpf:"sweep"`
+	SweepUnlocked     *ebpf.ProgramSpec `ebpf:"sweep_unlocked"`
 	ToEndpoint        *ebpf.ProgramSpec `ebpf:"to_endpoint"`
 	ToEndpointAlone   *ebpf.ProgramSpec `ebpf:"to_endpoint_alone"`
 }
@@ -303,6 +305,7 @@ type FoveaPrograms struct {
 	KfreeSkb          *ebpf.Program `ebpf:"kfree_skb"`
 	KfreeSkbNoReason  *ebpf.Program `ebpf:"kfree_skb_no_reason"`
 	Sweep             *ebpf.Program `ebpf:"sweep"`
+	SweepUnlocked     *ebpf.Program `ebpf:"sweep_unlocked"`
 	ToEndpoint        *ebpf.Program `ebpf:"to_endpoint"`
 	ToEndpointAlone   *ebpf.Program `ebpf:"to_endpoint_alone"`
 }
@@ -314,6 +317,7 @@ func (p *FoveaPrograms) Close() error {
 		p.KfreeSkb,
 		p.KfreeSkbNoReason,
 		p.Sweep,
+		p.SweepUnlocked,
 		p.ToEndpoint,
 		p.ToEndpointAlone,
 	)

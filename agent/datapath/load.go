@@ -90,7 +90,9 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		o.miss("drops", err)
 	}
 	if o.sweep, err = load(bpf.FoveaProgSweep); err != nil {
-		o.miss("idle connections", err)
+		if o.sweep, err = load(bpf.FoveaProgSweepUnlocked); err != nil {
+			o.miss("idle connections", err)
+		}
 	}
 	return o, nil
 }

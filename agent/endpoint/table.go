@@ -7,10 +7,6 @@ import (
 	"sync/atomic"
 )
 
-// remember is how long, in nanoseconds, an address is known after it ended:
-// longer than any flow waits between the kernel and its look-up.
-const remember = int64(60e9)
-
 // Binding says which interface and addresses lead to an endpoint.
 type Binding struct {
 	Endpoint Endpoint
@@ -38,34 +34,17 @@ type Table struct {
 	mu       sync.RWMutex
 	numbers  map[string]Number
 	bindings map[string]Binding
-	// links are the interfaces that exist, by index; byIndex and byName say
-	// who is behind them.
-	links   map[uint32]string
+	// links are the indexes of the interfaces that exist, by name; byIndex and
+	// byName say who is behind them.
+	links   map[string]uint32
 	byIndex map[uint32]Number
 	byName  map[string]string // interface to the binding's key
 	// addrs has all that is known of an address, in its 16-byte form: one
 	// look-up a flow. Entries that say nothing any more are removed.
 	addrs map[[16]byte]*address
+	// ended are the addresses to look at again when they are forgotten.
+	ended []ending
 }
-
-// address is what is known of an address.
-type address struct {
-	// pods are the times in which it led to a binding.
-	pods []interval
-	// node is Host or RemoteNode if a node list has it, else Unknown; own is
-	// set if this node has it by itself.
-	node Number
-	own  bool
-}
-
-// interval is a time [start, end) in which an address led to a binding.
-type interval struct {
-	start, end int64
-	key        string
-	number     Number
-}
-
-const forever = int64(1<<63 - 1)
 
 // NewTable returns a table of the named cluster that knows the reserved
 // endpoints only.
@@ -74,7 +53,7 @@ func NewTable(cluster string) *Table {
 		cluster:  cluster,
 		numbers:  map[string]Number{},
 		bindings: map[string]Binding{},
-		links:    map[uint32]string{},
+		links:    map[string]uint32{},
 		byIndex:  map[uint32]Number{},
 		byName:   map[string]string{},
 		addrs:    map[[16]byte]*address{},
@@ -130,163 +109,28 @@ func (t *Table) Len() int { return len(*t.versions.Load()) }
 func (t *Table) Set(key string, b Binding, at int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.end(key, at)
+	t.forget(at)
+	old := t.bindings[key]
+	t.end(key, old.Addresses, at)
+	if old.Interface != b.Interface {
+		t.unbind(key, old.Interface)
+	}
 	t.bindings[key] = b
 	if b.Interface != "" {
 		t.byName[b.Interface] = key
 	}
-	n := t.bind(key, b)
-	for _, a := range b.Addresses {
-		known := t.address(a)
-		known.pods = append(prune(known.pods, at), interval{at, forever, key, n})
-	}
-}
-
-// address returns what is known of a, to be changed.
-func (t *Table) address(a netip.Addr) *address {
-	known, ok := t.addrs[a.As16()]
-	if !ok {
-		known = &address{}
-		t.addrs[a.As16()] = known
-	}
-	return known
-}
-
-// tidy removes the entries that say nothing.
-func (t *Table) tidy() {
-	for key, a := range t.addrs {
-		if len(a.pods) == 0 && a.node == Unknown && !a.own {
-			delete(t.addrs, key)
-		}
-	}
+	t.begin(key, b.Addresses, t.bind(b), at)
 }
 
 // Remove says that the endpoint that the source calls key ended at time at.
 func (t *Table) Remove(key string, at int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.end(key, at)
-}
-
-func (t *Table) end(key string, at int64) {
-	b, ok := t.bindings[key]
-	if !ok {
-		return
-	}
-	delete(t.bindings, key)
-	for _, a := range b.Addresses {
-		known := t.address(a)
-		known.pods = prune(known.pods, at)
-		for i := range known.pods {
-			if known.pods[i].key == key && known.pods[i].end == forever {
-				known.pods[i].end = at
-			}
-		}
-	}
-	if t.byName[b.Interface] != key {
-		return
-	}
-	delete(t.byName, b.Interface)
-	for index, name := range t.links {
-		if name == b.Interface {
-			t.byIndex[index] = t.unmanaged(index)
-		}
-	}
-}
-
-// bind interns b's endpoint, with the index of its interface as its ID where
-// that exists, and puts it behind the interface.
-func (t *Table) bind(key string, b Binding) Number {
-	for index, name := range t.links {
-		if name == b.Interface && t.byName[name] == key {
-			b.Endpoint.ID = index
-			n := t.intern(b.Endpoint)
-			t.byIndex[index] = n
-			return n
-		}
-	}
-	return t.intern(b.Endpoint)
-}
-
-func (t *Table) unmanaged(index uint32) Number {
-	return t.intern(Endpoint{
-		ID: index, Identity: identityUnmanaged, Cluster: t.cluster,
-		Labels: []string{"reserved:unmanaged"},
-	})
-}
-
-// prune drops intervals that ended too long ago to be asked for.
-func prune(list []interval, at int64) []interval {
-	keep := list[:0]
-	for _, i := range list {
-		if i.end == forever || i.end > at-remember {
-			keep = append(keep, i)
-		}
-	}
-	return keep
-}
-
-// LinkUp says that the interface exists, leads to an endpoint of this node and
-// has this name.
-func (t *Table) LinkUp(index uint32, name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.links[index] = name
-	t.byIndex[index] = t.unmanaged(index)
-	key, ok := t.byName[name]
-	if !ok {
-		return
-	}
+	t.forget(at)
 	b := t.bindings[key]
-	n := t.bind(key, b)
-	for _, a := range b.Addresses {
-		known := t.address(a)
-		for i := range known.pods {
-			if known.pods[i].key == key && known.pods[i].end == forever {
-				known.pods[i].number = n
-			}
-		}
-	}
-}
-
-// LinkDown says that the interface is gone. Its endpoint is known for as long
-// as no other interface has the index.
-func (t *Table) LinkDown(index uint32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.links, index)
-}
-
-// SetNodes says which nodes there are; self is the name of this one.
-func (t *Table) SetNodes(self string, nodes []Node) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, a := range t.addrs {
-		a.node = Unknown
-	}
-	for _, n := range nodes {
-		number := RemoteNode
-		if n.Name == self {
-			number = Host
-		}
-		for _, a := range n.Addresses {
-			t.address(a).node = number
-		}
-	}
-	t.tidy()
-}
-
-// SetHostAddresses says which addresses this node has by itself.
-func (t *Table) SetHostAddresses(addrs []netip.Addr) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, a := range t.addrs {
-		a.own = false
-	}
-	for _, a := range addrs {
-		t.address(a).own = true
-	}
-	t.tidy()
+	delete(t.bindings, key)
+	t.end(key, b.Addresses, at)
+	t.unbind(key, b.Interface)
 }
 
 // Local returns who is behind an interface, Unknown if it is not one that leads
@@ -311,31 +155,6 @@ func (t *Table) Ends(index uint32, a netip.Addr, at int64) (local, remote Number
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.byIndex[index], t.remote(a, at)
-}
-
-func (t *Table) remote(a netip.Addr, at int64) Number {
-	known, ok := t.addrs[a.As16()]
-	if !ok {
-		return World
-	}
-	found, claims := World, 0
-	for i := range known.pods {
-		if p := &known.pods[i]; p.start <= at && at < p.end {
-			found = p.number
-			claims++
-		}
-	}
-	switch {
-	case claims == 1:
-		return found
-	case claims > 1:
-		return Unknown
-	case known.own:
-		return Host
-	case known.node != Unknown:
-		return known.node
-	}
-	return World
 }
 
 // String names the endpoint for logs and tests: namespace/pod, a reserved

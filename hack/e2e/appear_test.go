@@ -19,6 +19,7 @@ import (
 
 // appearance is when an interface was first told of.
 type appearance struct {
+	name  string
 	index int
 	at    time.Time
 }
@@ -39,7 +40,7 @@ func appearances(t *testing.T, ns *lab.Namespace) <-chan appearance {
 			index := u.Attrs().Index
 			if u.Header.Type == unix.RTM_NEWLINK && !known[index] {
 				known[index] = true
-				out <- appearance{index, time.Now()}
+				out <- appearance{u.Attrs().Name, index, time.Now()}
 			}
 		}
 	}()
@@ -48,6 +49,20 @@ func appearances(t *testing.T, ns *lab.Namespace) <-chan appearance {
 		<-finished
 	})
 	return out
+}
+
+// awaitAppearance waits for the named interface.
+func awaitAppearance(ctx context.Context, seen <-chan appearance, name string) (appearance, error) {
+	for {
+		select {
+		case a := <-seen:
+			if a.name == name {
+				return a, nil
+			}
+		case <-ctx.Done():
+			return appearance{}, fmt.Errorf("wait for interface %s: %w", name, ctx.Err())
+		}
+	}
 }
 
 // awaitAttached waits until there are programs both ways at the interface, by

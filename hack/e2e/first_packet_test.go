@@ -2,18 +2,15 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
 	"github.com/fovea-obs/fovea/hack/lab"
-	"github.com/fovea-obs/fovea/hack/lab/capture"
 )
 
 const (
@@ -27,79 +24,73 @@ const (
 // TestFirstPacket starts pods, and looks for their first SYN.
 func TestFirstPacket(t *testing.T) {
 	for _, fromHost := range []bool{false, true} {
-		t.Run(fmt.Sprintf("pair made in the node: %v", fromHost), func(t *testing.T) { testFirstPacket(t, fromHost) })
+		t.Run(fmt.Sprintf("made in the node: %v", fromHost), func(t *testing.T) { testFirstPacket(t, fromHost) })
 	}
 }
 
 func testFirstPacket(t *testing.T, fromHost bool) {
 	n := newNetwork(t)
-	server := n.addPod(t, n.near, lab.PodSpec{Name: "server"})
-	n.podServes(server, capture.TCP, closedPort)
-	specs := make([]lab.PodSpec, newPods)
-	c := n.agentConfig(t, n.near)
+	c := n.agentConfig(t, n.near, "--log-level", "debug")
 	var endpoints strings.Builder
-	endpoints.WriteString("endpoints:\n" + endpointLine(server, true))
-	for i := range specs {
-		specs[i] = newPodSpec(i, fromHost)
-		endpoints.WriteString(newPodLine(&specs[i]))
+	endpoints.WriteString("endpoints:\n")
+	var pods []*quickPod
+	for i := range newPods {
+		p := newQuickPod(t, n.near, fmt.Sprintf("veth-new-%d", i), netip.AddrFrom4([4]byte{10, 1, 1, byte(100 + i)}))
+		fmt.Fprintf(&endpoints, "  - {interface: %s, namespace: shop, pod: new-%d}\n", p.iface, i)
+		pods = append(pods, p)
 	}
 	c.Endpoints = endpoints.String()
 	since := time.Now()
 	f := follow(t, startAgent(t, c), since, nil)
 	seen := appearances(t, n.near.NS)
-	var slowest struct{ pod, attach time.Duration }
-	for i := range specs {
-		pod, attach := n.firstPacket(t, f, seen, server, specs[i])
-		slowest.pod, slowest.attach = max(slowest.pod, pod), max(slowest.attach, attach)
+	var slowest time.Duration
+	w := watchPods(t, n.near, true)
+	t.Cleanup(func() {
+		r, err := w.outer.Stop()
+		check(t, err)
+		for k, c := range captured(r) {
+			if k.proto==6 {
+			t.Logf("%v %+v", k, c)
+			}
+		}
+	})
+	for i, p := range pods {
+		slowest = max(slowest, p.firstPacket(t, f, seen, fromHost, fmt.Sprintf("shop/new-%d", i)))
 	}
-	t.Logf("of %d pods: SYN sent at most %v, programs seen attached at most %v after the interface appeared",
-		newPods, slowest.pod, slowest.attach)
+	t.Logf("%d pods: SYN sent at most %v after the interface appeared", newPods, slowest)
 }
 
-func newPodSpec(i int, fromHost bool) lab.PodSpec {
-	return lab.PodSpec{
-		Name: fmt.Sprintf("new-%d", i), Interface: fmt.Sprintf("veth-new-%d", i), FromHost: fromHost,
-		IPv4: netip.AddrFrom4([4]byte{10, 1, 1, byte(100 + i)}), IPv6: netip.MustParseAddr(fmt.Sprintf("fd00:1::1%02d", i)),
-	}
-}
-
-// newPodLine is the entry of a pod that is not there yet.
-func newPodLine(spec *lab.PodSpec) string {
-	return endpointLine(&lab.Pod{PodSpec: lab.PodSpec{
-		Name: spec.Name, Namespace: "shop", Interface: spec.Interface, IPv4: spec.IPv4, IPv6: spec.IPv6,
-		Labels: map[string]string{"app": "new"},
-	}}, true)
-}
-
-// firstPacket starts a pod and has it send its first SYN in time. It fails the
+// firstPacket starts the pod and has it send its first SYN in time. It fails the
 // test if that is not told as a flow of the pod.
-func (n *network) firstPacket(t *testing.T, f *follower, seen <-chan appearance, server *lab.Pod, spec lab.PodSpec,
-) (sent, attached time.Duration) {
+func (p *quickPod) firstPacket(t *testing.T, f *follower, seen <-chan appearance, fromHost bool, name string) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	result := make(chan appearance, 1)
-	errs := make(chan error, 1)
-	go func() {
-		up := <-seen
-		at, err := awaitAttached(ctx, n.near.NS, up.index)
-		attached = at.Sub(up.at)
-		errs <- err
-		result <- up
-	}()
-	pod := n.addPod(t, n.near, spec)
-	check(t, <-errs)
-	up := <-result
-	time.Sleep(time.Until(up.at.Add(firstPacketAfter)))
-	sent = time.Since(up.at)
-	_, err := pod.DialTCP(ctx, netip.AddrPortFrom(server.IPv4, closedPort))
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Fatalf("dial: %v", err)
-	}
-	err = f.await(ctx, "the first SYN of "+pod.Name, func(flow *flowpb.Flow, k key) bool {
-		return k.from && k.iface == pod.HostLink && who(flow.GetSource()) == podName(pod) &&
-			who(flow.GetDestination()) == podName(server) && flow.GetL4().GetTCP().GetFlags().GetSYN()
-	})
+	p.start(t, fromHost)
+	up, err := awaitAppearance(ctx, seen, p.iface)
 	check(t, err)
-	return sent, attached
+	if up.index != p.index {
+		t.Fatalf("interface %d appeared, want %d", up.index, p.index)
+	}
+	started := time.Since(up.at)
+	sleepUntil(up.at.Add(firstPacketAfter))
+	sent := time.Since(up.at)
+	check(t, p.sendSYN(40000))
+	t.Logf("up after %v, SYN after %v", started, sent)
+	_, err = f.await(ctx, "the first SYN of "+name, func(flow *flowpb.Flow) bool {
+		return flow.GetTraceObservationPoint() == flowpb.TraceObservationPoint_FROM_ENDPOINT &&
+			flow.GetInterface().GetIndex() == uint32(p.index) && who(flow.GetSource()) == name &&
+			flow.GetIP().GetSource() == p.addr.String() && flow.GetL4().GetTCP().GetFlags().GetSYN()
+	})
+	if err != nil {
+		for _, fl := range f.kept {
+			if fl.GetInterface().GetIndex() == uint32(p.index) || strings.Contains(fl.GetSummary(),"SYN") {
+				t.Log(fl)
+			}
+		}
+	}
+	check(t, err)
+	return sent
 }
+
+var _ = lab.TCP

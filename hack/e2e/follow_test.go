@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,8 +17,12 @@ import (
 	"github.com/fovea-obs/fovea/hack/process"
 )
 
-// maxComplaints is how many complaints about flows are kept.
-const maxComplaints = 20
+const (
+	// maxComplaints is how many complaints about flows are kept.
+	maxComplaints = 20
+	// maxKept is how many flows are kept for those who look for one.
+	maxKept = 20_000
+)
 
 // follower takes all flows of an agent as they come.
 type follower struct {
@@ -27,6 +32,7 @@ type follower struct {
 	sums       map[key]sum // of packets that passed
 	drops      []*flowpb.Flow
 	flows      int
+	kept       []*flowpb.Flow // the first maxKept
 	lost       uint64
 	last       time.Time
 	complaints []string
@@ -105,6 +111,9 @@ func (f *follower) add(flow *flowpb.Flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.flows++
+	if len(f.kept) < maxKept {
+		f.kept = append(f.kept, flow)
+	}
 	if at := flow.GetTime().AsTime(); at.After(f.last) {
 		f.last = at
 	} else {
@@ -129,14 +138,25 @@ func (f *follower) add(flow *flowpb.Flow) {
 	}
 }
 
-// await waits for a flow for which done is true. done is called with the lock
-// held.
-func (f *follower) await(ctx context.Context, what string, done func(f *flowpb.Flow, k key) bool) error {
-	w := &waiter{done: done, reached: make(chan struct{})}
+// await waits for a flow for which match is true, or returns one that came
+// already.
+func (f *follower) await(ctx context.Context, what string, match func(f *flowpb.Flow) bool) (*flowpb.Flow, error) {
+	var found *flowpb.Flow
+	w := &waiter{reached: make(chan struct{}), done: func(flow *flowpb.Flow, _ key) bool {
+		if match(flow) {
+			found = flow
+		}
+		return found != nil
+	}}
 	f.mu.Lock()
+	if i := slices.IndexFunc(f.kept, match); i >= 0 {
+		defer f.mu.Unlock()
+		return f.kept[i], nil
+	}
 	f.waiters[w] = struct{}{}
 	f.mu.Unlock()
-	return f.wait(ctx, what, w)
+	err := f.wait(ctx, what, w)
+	return found, err
 }
 
 func (f *follower) wait(ctx context.Context, what string, w *waiter) error {

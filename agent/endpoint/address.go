@@ -1,0 +1,169 @@
+package endpoint
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// remember is how long, in nanoseconds, an address is known after it ended:
+// longer than any flow waits between the kernel and its look-up.
+const remember = int64(60e9)
+
+// address is what is known of an address.
+type address struct {
+	// pods are the times in which it led to a binding.
+	pods []interval
+	// node is Host or RemoteNode if a node list has it, else Unknown; own is
+	// set if this node has it by itself.
+	node Number
+	own  bool
+}
+
+// interval is a time [start, end) in which an address led to a binding.
+type interval struct {
+	start, end int64
+	key        string
+	number     Number
+}
+
+const forever = int64(1<<63 - 1)
+
+// ending is that an interval of an address ended.
+type ending struct {
+	address [16]byte
+	at      int64
+}
+
+// open returns the binding's interval that has not ended, or nil.
+func (a *address) open(key string) *interval {
+	for i := range a.pods {
+		if p := &a.pods[i]; p.key == key && p.end == forever {
+			return p
+		}
+	}
+	return nil
+}
+
+// says tells whether anything is known.
+func (a *address) says() bool { return len(a.pods) > 0 || a.node != Unknown || a.own }
+
+// address returns what is known of a, to be changed.
+func (t *Table) address(a netip.Addr) *address {
+	known, ok := t.addrs[a.As16()]
+	if !ok {
+		known = &address{}
+		t.addrs[a.As16()] = known
+	}
+	return known
+}
+
+// begin says that the addresses lead to the binding with this key from now on.
+// One that is listed twice is no second claim.
+func (t *Table) begin(key string, addrs []netip.Addr, n Number, at int64) {
+	for _, a := range addrs {
+		if known := t.address(a); known.open(key) == nil {
+			known.pods = append(known.pods, interval{at, forever, key, n})
+		}
+	}
+}
+
+// end says that the addresses no longer lead to the binding with this key.
+func (t *Table) end(key string, addrs []netip.Addr, at int64) {
+	for _, a := range addrs {
+		if p := t.address(a).open(key); p != nil {
+			p.end = at
+			t.ended = append(t.ended, ending{a.As16(), at})
+		}
+	}
+}
+
+// renumber says that the binding with this key has another number.
+func (t *Table) renumber(key string, addrs []netip.Addr, n Number) {
+	for _, a := range addrs {
+		if p := t.address(a).open(key); p != nil {
+			p.number = n
+		}
+	}
+}
+
+// forget drops the intervals that ended too long ago to be asked for.
+func (t *Table) forget(at int64) {
+	for len(t.ended) > 0 && t.ended[0].at <= at-remember {
+		key := t.ended[0].address
+		t.ended = t.ended[1:]
+		known, ok := t.addrs[key]
+		if !ok {
+			continue
+		}
+		known.pods = slices.DeleteFunc(known.pods, func(p interval) bool { return p.end <= at-remember })
+		if !known.says() {
+			delete(t.addrs, key)
+		}
+	}
+}
+
+// tidy removes the entries that say nothing.
+func (t *Table) tidy() {
+	for key, a := range t.addrs {
+		if !a.says() {
+			delete(t.addrs, key)
+		}
+	}
+}
+
+// SetNodes says which nodes there are; self is the name of this one.
+func (t *Table) SetNodes(self string, nodes []Node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.addrs {
+		a.node = Unknown
+	}
+	for _, n := range nodes {
+		number := RemoteNode
+		if n.Name == self {
+			number = Host
+		}
+		for _, a := range n.Addresses {
+			t.address(a).node = number
+		}
+	}
+	t.tidy()
+}
+
+// SetHostAddresses says which addresses this node has by itself.
+func (t *Table) SetHostAddresses(addrs []netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.addrs {
+		a.own = false
+	}
+	for _, a := range addrs {
+		t.address(a).own = true
+	}
+	t.tidy()
+}
+
+func (t *Table) remote(a netip.Addr, at int64) Number {
+	known, ok := t.addrs[a.As16()]
+	if !ok {
+		return World
+	}
+	found, claims := World, 0
+	for i := range known.pods {
+		if p := &known.pods[i]; p.start <= at && at < p.end {
+			found = p.number
+			claims++
+		}
+	}
+	switch {
+	case claims == 1:
+		return found
+	case claims > 1:
+		return Unknown
+	case known.own:
+		return Host
+	case known.node != Unknown:
+		return known.node
+	}
+	return World
+}
