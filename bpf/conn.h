@@ -222,8 +222,9 @@ static __always_inline bool is_icmp(const struct conn_key *k)
 
 static __always_inline bool is_echo_reply(const struct conn_key *k)
 {
-	return !(k->flags & FLAG_NO_PORTS) &&
-	       (k->protocol == PROTO_ICMP ? k->sport == 0 : k->protocol == PROTO_ICMPV6 && k->sport == 129);
+	if (k->flags & FLAG_NO_PORTS)
+		return false;
+	return k->protocol == PROTO_ICMP ? k->sport == 0 : k->protocol == PROTO_ICMPV6 && k->sport == 129;
 }
 
 static __always_inline struct verdict guess_by_ports(const struct conn_key *k)

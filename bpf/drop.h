@@ -141,12 +141,12 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 	struct conn_key r;
 	struct conn *c;
 
+	if (k->flags & FLAG_NO_PORTS)
+		return known(REPLY_UNKNOWN);
 	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
 	if (is_icmp(k))
 		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
-	if (k->flags & FLAG_NO_PORTS)
-		return known(REPLY_UNKNOWN);
 	c = bpf_map_lookup_elem(&conns, k);
 	if (c && c->reply != REPLY_UNKNOWN)
 		return (struct verdict){ .reply = c->reply, .guessed = c->guessed };

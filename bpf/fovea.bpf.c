@@ -39,16 +39,15 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 	struct link *l;
 	__u8 reply;
 
+	/* All connections between two addresses look alike. */
+	if (k->flags & FLAG_NO_PORTS)
+		return known(REPLY_UNKNOWN);
 	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
 	if (is_icmp(k))
 		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
 	if (k->protocol == PROTO_IGMP || k->protocol == PROTO_VRRP)
 		return known(REPLY_NO);
-	/* The flows of several connections between two addresses look alike. */
-	if (k->flags & FLAG_NO_PORTS)
-		return known(REPLY_UNKNOWN);
-
 	reverse(k, &r);
 	back = bpf_map_lookup_elem(&conns, &r);
 	if (back && back->reply != REPLY_UNKNOWN)
