@@ -27,8 +27,13 @@ const (
 // filterPrefix starts the names of the agent's own clsact filters.
 const filterPrefix = "fovea_"
 
-// filterPriority places our filters before others, which run as well.
-const filterPriority = 1
+const (
+	// filterHandle tells our filters from others of the same priority.
+	filterHandle = 0xf07ea
+	// maxPriority is the last priority tried: 1 comes before all others, and
+	// cannot be had where a filter of another kind has it.
+	maxPriority = 8
+)
 
 // bestAttach returns AttachTCX if the kernel has it. There is no interface 0, so
 // nothing is attached in finding out.
@@ -114,16 +119,22 @@ func attachFilter(nl *netlink.Handle, index int, h hook) (func() error, error) {
 	if err := nl.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("add a clsact qdisc: %w", err)
 	}
-	filter := &netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: index, Parent: h.parent, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: filterPriority,
-		},
-		Fd: h.program.FD(), Name: filterPrefix + h.name, DirectAction: true,
+	var err error
+	for priority := uint16(1); priority <= maxPriority; priority++ {
+		filter := &netlink.BpfFilter{
+			FilterAttrs: netlink.FilterAttrs{
+				LinkIndex: index, Parent: h.parent, Handle: filterHandle, Protocol: unix.ETH_P_ALL, Priority: priority,
+			},
+			Fd: h.program.FD(), Name: filterPrefix + h.name, DirectAction: true,
+		}
+		if err = nl.FilterAdd(filter); err == nil {
+			return func() error { return nl.FilterDel(filter) }, nil
+		}
+		if errors.Is(err, unix.ENODEV) {
+			break
+		}
 	}
-	if err := nl.FilterReplace(filter); err != nil {
-		return nil, fmt.Errorf("add a filter: %w", err)
-	}
-	return func() error { return nl.FilterDel(filter) }, nil
+	return nil, fmt.Errorf("add a filter: %w", err)
 }
 
 // removeFilters removes the agent's own filters from an interface: those that a

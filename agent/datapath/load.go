@@ -35,7 +35,7 @@ type missing struct {
 // that fails costs only itself.
 func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_SYS_RESOURCE before Linux 5.11): %w", err)
+		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_BPF, and CAP_SYS_RESOURCE before Linux 5.11): %w", err)
 	}
 	spec, err := bpf.LoadFovea()
 	if err != nil {
