@@ -141,24 +141,36 @@ static __noinline bool has_ended(const struct conn_key *k, __u16 seen)
 	return back && back->tcp_flags & TCP_RST;
 }
 
-static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool conntrack)
+/* Out of line, as it is for the few packets that are not plain. */
+static __noinline enum parsed parse_any(struct __sk_buff *skb, struct packet *p)
 {
 	struct cursor cur = { .skb = skb, .len = skb->len };
-	struct packet p = {};
+
+	__builtin_memset(p, 0, sizeof(*p));
+	return parse_frame(&cur, p);
+}
+
+static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool conntrack)
+{
+	struct packet p;
 	__u32 now = jiffies();
 	struct conn *c;
 
-	p.key.ifindex = skb->ifindex;
-	p.key.flags = from;
-	switch (parse_frame(&cur, &p)) {
-	case PARSED:
-		break;
-	case PARSED_MALFORMED:
-		COUNT(malformed);
-		return TC_ACT_UNSPEC;
-	default:
-		return TC_ACT_UNSPEC;
+	if (parse_plain(skb, &p)) {
+		p.key.flags = from;
+	} else {
+		switch (parse_any(skb, &p)) {
+		case PARSED:
+			break;
+		case PARSED_MALFORMED:
+			COUNT(malformed);
+			return TC_ACT_UNSPEC;
+		default:
+			return TC_ACT_UNSPEC;
+		}
+		p.key.flags |= from;
 	}
+	p.key.ifindex = skb->ifindex;
 
 	c = bpf_map_lookup_elem(&conns, &p.key);
 	if (!c) {
@@ -168,7 +180,6 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 			first_packet_alone(skb, &p, now);
 		return TC_ACT_UNSPEC;
 	}
-
 	if (c->seen_at != now)
 		c->seen_at = now;
 	if (!aggregate) {

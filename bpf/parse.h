@@ -310,4 +310,56 @@ static __always_inline enum parsed parse_frame(const struct cursor *c, struct pa
 	return parse_ip(c, off, ethertype, p);
 }
 
+struct plain {
+	__u8 macs[12];
+	__u16 ethertype;
+	struct ip4 ip;
+	__u16 sport, dport;
+	__u16 unused[4];
+	__u16 offset_flags; /* of TCP */
+} __attribute__((packed));
+
+/*
+ * What nearly all packets are: TCP or UDP over IPv4 without options, whole, its
+ * headers in the linear part. It says the same as parse_frame, which is for all
+ * others, in so few instructions that they stay in the processor's cache. p need
+ * not be zeroed. False if the packet is not such a one.
+ */
+static __always_inline bool parse_plain(struct __sk_buff *skb, struct packet *p)
+{
+	struct plain *h = (void *)(long)skb->data;
+	struct conn_key *k = &p->key;
+	__u32 len;
+
+	if ((void *)(h + 1) > (void *)(long)skb->data_end)
+		return false;
+	if (h->ethertype != bpf_htons(ETH_P_IP) || h->ip.version_ihl != 0x45 || h->ip.frag_off & bpf_htons(0x1fff))
+		return false;
+	len = bpf_ntohs(h->ip.tot_len);
+	if (ETH_HLEN + len > skb->len)
+		return false;
+	if (h->ip.protocol == PROTO_TCP) {
+		__u16 of = bpf_ntohs(h->offset_flags);
+		__u32 hlen = (of >> 12) * 4;
+
+		if (hlen < sizeof(struct tcp) || sizeof(struct ip4) + hlen > len)
+			return false;
+		p->tcp_flags = of & 0x1ff;
+	} else if (h->ip.protocol == PROTO_UDP && len >= sizeof(struct ip4) + 8) {
+		p->tcp_flags = 0;
+	} else {
+		return false;
+	}
+	k->src.words[0] = k->src.words[1] = k->dst.words[0] = k->dst.words[1] = 0;
+	k->src.words[2] = k->dst.words[2] = bpf_htonl(0xffff);
+	k->src.words[3] = h->ip.saddr;
+	k->dst.words[3] = h->ip.daddr;
+	k->sport = bpf_ntohs(h->sport);
+	k->dport = bpf_ntohs(h->dport);
+	k->id = 0;
+	k->protocol = h->ip.protocol;
+	p->ipv6 = 0;
+	return true;
+}
+
 #endif

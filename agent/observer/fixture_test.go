@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ type fixture struct {
 	known     map[string]endpoint.Number
 	addresses map[string]string
 	frontends map[service.Frontend]service.Service
-	written   int64
+	written   atomic.Int64
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -52,7 +53,7 @@ func newFixture(t testing.TB) *fixture {
 		NodeName: "node-1.example.com", Cluster: "prod", Version: "0.1.0", Address: "192.0.2.1",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		Started:  time.Unix(0, 0),
-		Now:      func() time.Time { return time.Unix(f.written+30, 0) },
+		Now:      func() time.Time { return time.Unix(f.written.Load()+30, 0) },
 		InterfaceName: func(index uint32) string {
 			return map[uint32]string{7: "veth7", 8: "veth8"}[index]
 		},
@@ -102,8 +103,7 @@ func (f *fixture) write(t testing.TB, lines ...string) {
 }
 
 func (f *fixture) append(r history.Record) {
-	f.written++
-	r.Time = f.written * int64(time.Second)
+	r.Time = f.written.Add(1) * int64(time.Second)
 	f.history.Append(&r)
 }
 

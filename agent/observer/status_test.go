@@ -132,12 +132,12 @@ func TestNamespaces(t *testing.T) {
 	if diff := cmp.Diff([]string{"/z", "prod/b"}, f.names(t)); diff != "" {
 		t.Error(diff)
 	}
-	f.written += 3500
+	f.written.Add(3500)
 	f.write(t, "udp a/x:1 -> 192.0.2.9:2")
 	if diff := cmp.Diff([]string{"/z", "prod/a", "prod/b"}, f.names(t)); diff != "" {
 		t.Error(diff)
 	}
-	f.written += 100
+	f.written.Add(100)
 	if diff := cmp.Diff([]string{"prod/a"}, f.names(t)); diff != "" {
 		t.Error(diff)
 	}
@@ -163,7 +163,7 @@ func TestRun(t *testing.T) {
 		for range 2*history.ChunkSize + 1 {
 			f.append(history.Record{Kind: history.KindTrace})
 		}
-		f.written = 10
+		f.written.Store(10)
 		if diff := cmp.Diff([]string{"prod/early", "prod/later"}, f.names(t)); diff != "" {
 			t.Error(diff)
 		}
