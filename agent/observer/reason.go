@@ -66,8 +66,12 @@ func (c *Config) eventType(kind history.Kind, flags history.Flags, reason uint32
 	return eventTrace, traceToEndpoint
 }
 
-// kernelReason is the kernel's name of a reason, or its number.
+// kernelReason is the kernel's name of a reason, or its number. Kernels before
+// 5.17 give none.
 func (c *Config) kernelReason(reason uint32) string {
+	if reason == 0 {
+		return "no reason given"
+	}
 	if name := c.ReasonName(reason); name != "" {
 		return name
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	throughputTurns = 7
+	throughputTurns = 10
 	throughputTime  = 1500 * time.Millisecond
 	floodBytes      = 64
 
