@@ -75,7 +75,7 @@ type Record struct {
 	// Verdict is Hubble's flow.Verdict.
 	Verdict uint8
 	// Direction is Hubble's flow.TrafficDirection, the connection's as seen
-	// from the endpoint behind Interface.
+	// from the endpoint behind Interface; 0 if none is.
 	Direction uint8
 	Kind      Kind
 	Flags     Flags

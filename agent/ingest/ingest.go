@@ -92,10 +92,11 @@ func flags(e *bpf.FoveaEvent) history.Flags {
 }
 
 // direction is that of the connection, as Hubble tells it: a reply that comes
-// in belongs to a connection that went out.
+// in belongs to a connection that went out. Where no endpoint is behind the
+// interface, there is nobody to see it from.
 func direction(r *history.Record) uint8 {
 	switch {
-	case !r.Has(history.FlagReplyKnown):
+	case !r.Has(history.FlagReplyKnown | history.FlagLocal):
 		return 0
 	case r.Has(history.FlagFromEndpoint) != r.Has(history.FlagReply):
 		return directionEgress

@@ -1,0 +1,133 @@
+package endpoint
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// TestScenarios runs the scripts in testdata. Their commands are
+//
+//	set key=k at=time [ip=address|(addresses)] [if=interface] [labels=(k=v, ...)]
+//	remove key=k at=time
+//	link-up index=number name=name
+//	link-down index=number
+//	nodes                               name address..., one a line; node1 is this one
+//	host [ip=(addresses)]
+//	local index=number                  who is behind the interface
+//	remote ip=address at=(times)        who had the address at each time
+//	size                                how much the table holds
+//
+// A pod is called shop/ and its key.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		table := NewTable("default")
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			return command(t, d, table)
+		})
+	})
+}
+
+func command(t *testing.T, d *datadriven.TestData, table *Table) string {
+	switch d.Cmd {
+	case "set":
+		b := Binding{Addresses: addresses(d, "ip")}
+		if d.HasArg("if") {
+			d.ScanArgs(t, "if", &b.Interface)
+		}
+		labels := map[string]string{}
+		for _, l := range list(d, "labels") {
+			k, v, _ := strings.Cut(l, "=")
+			labels[k] = v
+		}
+		b.Endpoint = ForPod("default", "shop", list(d, "key")[0], labels, nil)
+		table.Set(list(d, "key")[0], b, times(t, d)[0])
+	case "remove":
+		table.Remove(list(d, "key")[0], times(t, d)[0])
+	case "link-up":
+		table.LinkUp(index(t, d), list(d, "name")[0])
+	case "link-down":
+		table.LinkDown(index(t, d))
+	case "nodes":
+		table.SetNodes("node1", nodes(d.Input))
+	case "host":
+		table.SetHostAddresses(addresses(d, "ip"))
+	case "local":
+		return show(table, table.Local(index(t, d))) + "\n"
+	case "remote":
+		var out strings.Builder
+		for i, at := range times(t, d) {
+			who := table.Remote(addresses(d, "ip")[0], at)
+			fmt.Fprintf(&out, "%s: %s\n", list(d, "at")[i], show(table, who))
+		}
+		return out.String()
+	case "size":
+		intervals := 0
+		for _, a := range table.addrs {
+			intervals += len(a.pods)
+		}
+		return fmt.Sprintf("%d versions, %d addresses, %d intervals\n", table.Len(), len(table.addrs), intervals)
+	default:
+		d.Fatalf(t, "unknown command")
+	}
+	return ""
+}
+
+// show names a version, with what tells it from others of the same name.
+func show(table *Table, n Number) string {
+	e := table.At(n)
+	s := e.String()
+	for _, l := range e.Labels {
+		if e.Pod != "" && !strings.HasPrefix(l, "k8s:io.") {
+			s += " " + strings.TrimPrefix(l, "k8s:")
+		}
+	}
+	if e.ID != 0 {
+		s += fmt.Sprintf(" id=%d", e.ID)
+	}
+	return s
+}
+
+func nodes(input string) (all []Node) {
+	for line := range strings.Lines(input) {
+		words := strings.Fields(line)
+		n := Node{Name: words[0]}
+		for _, a := range words[1:] {
+			n.Addresses = append(n.Addresses, netip.MustParseAddr(a))
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func list(d *datadriven.TestData, name string) []string {
+	arg, _ := d.Arg(name)
+	return arg.Vals
+}
+
+func addresses(d *datadriven.TestData, name string) (all []netip.Addr) {
+	for _, a := range list(d, name) {
+		all = append(all, netip.MustParseAddr(a))
+	}
+	return all
+}
+
+func times(t *testing.T, d *datadriven.TestData) (all []int64) {
+	for _, s := range list(d, "at") {
+		at, err := time.ParseDuration(s)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		all = append(all, at.Nanoseconds())
+	}
+	return all
+}
+
+func index(t *testing.T, d *datadriven.TestData) (n uint32) {
+	d.ScanArgs(t, "index", &n)
+	return n
+}
