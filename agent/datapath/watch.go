@@ -185,6 +185,8 @@ func (w *watcher) up(l netlink.Link) {
 	if !ok {
 		k = &watched{fresh: w.started}
 		w.links[a.Index] = k
+		l = w.whole(l)
+		a = l.Attrs()
 	}
 	renamed := ok && k.link.Attrs().Name != a.Name
 	k.link = l
@@ -193,6 +195,22 @@ func (w *watcher) up(l netlink.Link) {
 		w.cfg.Interfaces.LinkUp(uint32(a.Index), a.Name)
 	}
 	w.decide(k)
+}
+
+// whole asks again for a new veth that was told of without its other end: the
+// kernel does so for the end that it makes first, and says nothing more until
+// the interface is set up. It answers once both ends are made, as making them
+// holds the same lock (drivers/net/veth.c: veth_newlink).
+func (w *watcher) whole(l netlink.Link) netlink.Link {
+	if l.Type() != "veth" || l.Attrs().ParentIndex != 0 {
+		return l
+	}
+	now, err := w.nl.LinkByIndex(l.Attrs().Index)
+	if err != nil {
+		// It went meanwhile, which is told next.
+		return l
+	}
+	return now
 }
 
 func (w *watcher) down(index int) {
@@ -248,10 +266,8 @@ func (w *watcher) attachTo(k *watched) {
 	if w.from == nil {
 		return
 	}
-	if removed, err := removeFilters(w.nl, k.link); err != nil {
-		w.log.Warn("Filters of an earlier run remain", "interface", a.Name, "error", err)
-	} else if removed > 0 {
-		w.log.Info("Removed filters of an earlier run", "interface", a.Name, "filters", removed)
+	if !k.fresh {
+		w.removeLeftovers(k.link)
 	}
 	w.cfg.Interfaces.LinkUp(index, a.Name)
 	info := bpf.FoveaLink{AttachedAt: uint64(monotonic())}
@@ -271,6 +287,17 @@ func (w *watcher) attachTo(k *watched) {
 	}
 	k.attached = done
 	w.log.Debug("Attached", "interface", a.Name, "index", index, "by", w.cfg.Attach)
+}
+
+// removeLeftovers removes what a killed agent left at an interface.
+func (w *watcher) removeLeftovers(l netlink.Link) {
+	removed, err := removeFilters(w.nl, l)
+	if err != nil {
+		w.log.Warn("Filters of an earlier run remain", "interface", l.Attrs().Name, "error", err)
+	}
+	if removed > 0 {
+		w.log.Info("Removed filters of an earlier run", "interface", l.Attrs().Name, "filters", removed)
+	}
 }
 
 func (w *watcher) detach(k *watched) {
