@@ -15,7 +15,7 @@ const volatile __u16 ephemeral_port = 32768;
 
 /* Idle times, in seconds, after which a connection is forgotten. */
 #define TCP_TIMEOUT 3600
-#define OTHER_TIMEOUT 180
+#define OTHER_TIMEOUT 180 /* also of TCP that was never answered */
 #define CLOSED_TIMEOUT 10
 /* A closed connection that was silent for so long has nothing more to say. */
 #define CLOSED_QUIET 1
@@ -81,7 +81,7 @@ static __always_inline struct stats *this_cpu_stats(void)
 			s_->field++;                      \
 	} while (0)
 
-/* Room for an event; the kernel counts itself what it has no room for. */
+/* Room for an event, or NULL: then it is lost, and counted. */
 static __always_inline struct event *reserve(void)
 {
 	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);

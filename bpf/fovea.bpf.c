@@ -84,6 +84,21 @@ static __noinline void report_packet(struct __sk_buff *skb, const struct packet 
 	submit(e);
 }
 
+/* A FIN ends its own direction, a reset both. */
+static __noinline void close_conn(const struct conn_key *k, struct conn *c, __u16 tcp_flags)
+{
+	struct conn_key r;
+	struct conn *back;
+
+	c->closed = 1;
+	if (!(tcp_flags & TCP_RST))
+		return;
+	reverse(k, &r);
+	back = bpf_map_lookup_elem(&conns, &r);
+	if (back)
+		back->closed = 1;
+}
+
 static __always_inline void first_packet(struct __sk_buff *skb, const struct packet *p, __u32 now, bool conntrack)
 {
 	struct verdict v = first_reply(skb, p, conntrack);
@@ -112,8 +127,11 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 		return;
 	}
 	c = bpf_map_lookup_elem(&conns, &p->key);
-	if (c)
-		report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
+	if (!c)
+		return;
+	if (p->tcp_flags & (TCP_FIN | TCP_RST))
+		close_conn(&p->key, c, p->tcp_flags);
+	report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
 }
 
 /* Out of line, so that the path of all other packets is short. */
@@ -125,20 +143,6 @@ static __noinline void first_packet_conntrack(struct __sk_buff *skb, const struc
 static __noinline void first_packet_alone(struct __sk_buff *skb, const struct packet *p, __u32 now)
 {
 	first_packet(skb, p, now, false);
-}
-
-/* Whether a SYN is of a new connection that has the addresses and ports of one
- * that was closed from either side. */
-static __noinline bool has_ended(const struct conn_key *k, __u16 seen)
-{
-	struct conn_key r;
-	struct conn *back;
-
-	if (seen & (TCP_FIN | TCP_RST))
-		return true;
-	reverse(k, &r);
-	back = bpf_map_lookup_elem(&conns, &r);
-	return back && back->tcp_flags & TCP_RST;
 }
 
 /* Out of line, as it is for the few packets that are not plain. */
@@ -192,7 +196,9 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 	__u16 seen = c->tcp_flags;
 	__u32 since = c->reported_at;
 
-	if (p.tcp_flags & TCP_SYN && has_ended(&p.key, seen)) {
+	/* A new connection with the addresses and ports of one that has ended. */
+	if (p.tcp_flags & TCP_SYN && c->closed) {
+		c->closed = 0;
 		c->tcp_flags = p.tcp_flags;
 		c->reply = p.tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO;
 		c->guessed = 0;
@@ -201,6 +207,8 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 	}
 	if (p.tcp_flags & ~seen) {
 		c->tcp_flags = seen | p.tcp_flags;
+		if (p.tcp_flags & (TCP_FIN | TCP_RST))
+			close_conn(&p.key, c, p.tcp_flags);
 		report(&p.key, c, 0, p.tcp_flags, CAUSE_FLAGS);
 		return TC_ACT_UNSPEC;
 	}
@@ -255,12 +263,12 @@ static __always_inline int sweep_one(struct bpf_iter__bpf_map_elem *ctx, bool lo
 
 	__u32 now = jiffies();
 	__u32 idle = elapsed(now, seen->seen_at);
-	bool closed = seen->tcp_flags & (TCP_FIN | TCP_RST);
 	bool waiting = seen->packets != seen->reported_packets;
-	__u32 timeout = hz * (closed ? CLOSED_TIMEOUT : key->protocol == PROTO_TCP ? TCP_TIMEOUT : OTHER_TIMEOUT);
+	bool established = seen->tcp_flags & TCP_ACK;
+	__u32 timeout = hz * (seen->closed ? CLOSED_TIMEOUT : established ? TCP_TIMEOUT : OTHER_TIMEOUT);
 
 	if (waiting) {
-		if (elapsed(now, seen->reported_at) < interval && !(closed && idle >= hz * CLOSED_QUIET))
+		if (elapsed(now, seen->reported_at) < interval && !(seen->closed && idle >= hz * CLOSED_QUIET))
 			return 0;
 	} else if (idle < timeout) {
 		return 0;

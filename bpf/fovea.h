@@ -92,7 +92,8 @@ struct conn {
 	__u8 reply;
 	__u8 guessed;
 	__u8 src_mac[6], dst_mac[6];
-	__u16 pad;
+	__u8 closed; /* it ended: a FIN in this direction, or a reset in any */
+	__u8 pad;
 	struct bpf_spin_lock lock;
 	__u64 reported_packets;
 	__u64 reported_bytes;

@@ -25,7 +25,8 @@ type FoveaConn struct {
 	Guessed    uint8
 	SrcMac     [6]uint8
 	DstMac     [6]uint8
-	Pad        uint16
+	Closed     uint8
+	Pad        uint8
 	Lock       struct {
 		_   structs.HostLayout
 		Val uint32

@@ -32,3 +32,10 @@ func TestDescribe(t *testing.T) {
 		})
 	}
 }
+
+func TestString(t *testing.T) {
+	i := Info{"v0.1.0", "abc+", "go1.26.0", "linux/arm64"}
+	if want := "fovea v0.1.0\ncommit abc+\nplatform linux/arm64 go1.26.0\n"; i.String() != want {
+		t.Errorf("got %q, want %q", i, want)
+	}
+}
