@@ -15,16 +15,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
-
 	"github.com/fovea-obs/fovea/bpf"
-)
-
-const (
-	// sweepInterval is how often connections that fell silent are looked for.
-	sweepInterval = time.Second
-	// lossInterval is how often the kernel's counters are read.
-	lossInterval = time.Second
 )
 
 // Config of a Datapath. All fields must be set, but for those that say so.
@@ -33,7 +24,7 @@ type Config struct {
 	// the process is in.
 	NetNS string
 	// Include and Exclude are patterns (path.Match) of interface names. Without
-	// Include, the rule of package datapath's watch.go holds.
+	// Include, the rule of leadsToEndpoint holds.
 	Include, Exclude []string
 	Attach           Attach
 	// Aggregate packets to connections, reported every Interval while packets
@@ -212,95 +203,6 @@ func (d *Datapath) Run(ctx context.Context, h Handler) error {
 	wg.Wait()
 	return errors.Join(readErr, watchErr, sweepErr)
 }
-
-// readEvents hands over what is in the ring until ctx is done, and once more
-// then.
-func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
-	var due time.Time
-	var clock clock
-	take := func(sample []byte) {
-		e := decode(sample)
-		if e == nil {
-			// The programs write nothing that does not decode.
-			d.log.Error("Event not understood", "bytes", len(sample))
-			return
-		}
-		h.Event(e, clock.wall(e.Time))
-	}
-	for {
-		clock.set()
-		n := d.ring.read(take)
-		if now := time.Now(); now.After(due) {
-			due = now.Add(lossInterval)
-			err := d.losses.tell(now, func(cpu int, events uint64) {
-				h.Lost(cpu, events, now.UnixNano())
-				n++
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if n > 0 {
-			h.Flush()
-			continue
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err := d.ring.wait(); err != nil {
-			return err
-		}
-	}
-}
-
-// sweepEvery has the kernel report connections that fell silent.
-func (d *Datapath) sweepEvery(ctx context.Context, every time.Duration) error {
-	if d.iter == nil {
-		<-ctx.Done()
-		return nil
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := d.sweepOnce(); err != nil {
-			return err
-		}
-	}
-}
-
-func (d *Datapath) sweepOnce() error {
-	r, err := d.iter.Open()
-	if err != nil {
-		return fmt.Errorf("open the connections: %w", err)
-	}
-	defer r.Close()
-	// The program writes nothing: reading runs it over all elements.
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return fmt.Errorf("go over the connections: %w", err)
-	}
-	return nil
-}
-
-// clock converts the kernel's time, CLOCK_MONOTONIC, to that of the day.
-type clock struct{ offset int64 }
-
-// set follows changes of the time of day.
-func (c *clock) set() { c.offset = time.Now().UnixNano() - monotonic() }
-
-// monotonic is the kernel's time in nanoseconds.
-func monotonic() int64 {
-	var ts unix.Timespec
-	// The clock exists on every kernel.
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return ts.Nano()
-}
-
-func (c *clock) wall(monotonic uint64) int64 { return int64(monotonic) + c.offset }
 
 // netnsInode returns the number by which the kernel knows a network namespace.
 func netnsInode(netns string) (uint32, error) {

@@ -6,10 +6,12 @@
 // an endpoint, and hands every event to a [Handler] in a single goroutine.
 // Nothing else calls the handler, so a handler needs no locks.
 //
-//   - ring.go reads the ring buffer in place, in batches.
-//   - watch.go follows interfaces by netlink, attach.go attaches to them:
-//     by TCX links, which end with the process, or by clsact filters, of which
-//     only the agent's own are ever removed.
+//   - ring.go reads the ring buffer in place, in batches; read.go hands over
+//     what is in it.
+//   - watch.go follows interfaces by netlink, links.go decides which lead to an
+//     endpoint, and attach.go attaches to them: by TCX links, which end with
+//     the process, or by clsact filters, of which only the agent's own are ever
+//     removed.
 //   - losses.go turns the kernel's counters into what was lost.
 //   - reasons.go and symbols.go put names to what a drop event says.
 //
