@@ -1,9 +1,10 @@
 package e2e
 
 import (
-	"bytes"
-	"io"
+	"context"
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -13,13 +14,18 @@ import (
 
 // log keeps what an agent prints.
 type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu      sync.Mutex
+	text    strings.Builder
+	changed chan struct{} // closed by the next Write
 }
+
+func newLog() *log { return &log{changed: make(chan struct{})} }
 
 func (l *log) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
 	return l.text.Write(b)
 }
 
@@ -29,10 +35,27 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
+// await waits until the text was printed so many times.
+func (l *log) await(ctx context.Context, text string, times int) error {
+	for {
+		l.mu.Lock()
+		n, changed := strings.Count(l.text.String(), text), l.changed
+		l.mu.Unlock()
+		if n >= times {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %q in the log: %w", text, ctx.Err())
+		}
+	}
+}
+
 // agentConfig is for an agent of the node, with what its network holds.
 func (n *network) agentConfig(t *testing.T, node *lab.Node, args ...string) process.Config {
 	t.Helper()
-	l := &log{}
+	l := newLog()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of the agent of %s:\n%s", node.Name, l)
@@ -40,7 +63,7 @@ func (n *network) agentConfig(t *testing.T, node *lab.Node, args ...string) proc
 	})
 	return process.Config{
 		Program: os.Getenv(programVariable), Node: node, Dir: t.TempDir(), Endpoints: n.endpoints(node), Args: args,
-		Log: io.MultiWriter(l),
+		Log: l,
 	}
 }
 

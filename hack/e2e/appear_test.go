@@ -21,6 +21,7 @@ import (
 type appearance struct {
 	name  string
 	index int
+	gone  bool // it was the disappearance
 	at    time.Time
 }
 
@@ -38,9 +39,10 @@ func appearances(t *testing.T, ns *lab.Namespace) <-chan appearance {
 		known := map[int]bool{}
 		for u := range updates {
 			index := u.Attrs().Index
-			if u.Header.Type == unix.RTM_NEWLINK && !known[index] {
-				known[index] = true
-				out <- appearance{u.Attrs().Name, index, time.Now()}
+			gone := u.Header.Type == unix.RTM_DELLINK
+			if gone || !known[index] {
+				known[index] = !gone
+				out <- appearance{u.Attrs().Name, index, gone, time.Now()}
 			}
 		}
 	}()
@@ -51,12 +53,12 @@ func appearances(t *testing.T, ns *lab.Namespace) <-chan appearance {
 	return out
 }
 
-// awaitAppearance waits for the named interface.
-func awaitAppearance(ctx context.Context, seen <-chan appearance, name string) (appearance, error) {
+// awaitAppearance waits for the named interface to come, or to go.
+func awaitAppearance(ctx context.Context, seen <-chan appearance, name string, gone bool) (appearance, error) {
 	for {
 		select {
 		case a := <-seen:
-			if a.name == name {
+			if a.name == name && a.gone == gone {
 				return a, nil
 			}
 		case <-ctx.Done():
@@ -84,16 +86,39 @@ func awaitAttached(ctx context.Context, ns *lab.Namespace, index int) (at time.T
 	return at, err
 }
 
-// hasPrograms tells whether TCX programs are attached both ways.
+// hasPrograms tells whether TCX programs are attached both ways at an interface
+// of the calling thread's namespace.
 func hasPrograms(index int) (bool, error) {
 	for _, way := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		r, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: way})
-		if errors.Is(err, unix.ENOENT) || err == nil && len(r.Programs) == 0 {
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("query programs of interface %d: %w", index, err)
+		if n, err := countTCX(index, way); n == 0 || err != nil {
+			return false, err
 		}
 	}
 	return true, nil
+}
+
+func countTCX(index int, way ebpf.AttachType) (int, error) {
+	r, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: way})
+	if errors.Is(err, unix.ENOENT) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("query programs of interface %d: %w", index, err)
+	}
+	return len(r.Programs), nil
+}
+
+// tcxPrograms is how many there are at the pod's interface.
+func tcxPrograms(t *testing.T, p *lab.Pod) (n int) {
+	t.Helper()
+	check(t, p.Node.NS.Do(func() error {
+		in, err := countTCX(p.HostLink, ebpf.AttachTCXIngress)
+		if err != nil {
+			return err
+		}
+		out, err := countTCX(p.HostLink, ebpf.AttachTCXEgress)
+		n = in + out
+		return err
+	}))
+	return n
 }

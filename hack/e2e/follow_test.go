@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// maxComplaints is how many complaints about flows are kept.
+	// maxComplaints is how many complaints are printed.
 	maxComplaints = 20
 	// maxKept is how many flows are kept for those who look for one.
 	maxKept = 20_000
@@ -119,9 +119,7 @@ func (f *follower) add(flow *flowpb.Flow) {
 	} else {
 		complaints = append(complaints, fmt.Sprintf("time %v is not after %v", at, f.last))
 	}
-	if len(f.complaints) < maxComplaints {
-		f.complaints = append(f.complaints, complaints...)
-	}
+	f.complaints = append(f.complaints, complaints...)
 	var k key
 	if flow.GetVerdict() == flowpb.Verdict_DROPPED {
 		f.drops = append(f.drops, flow)
@@ -208,6 +206,13 @@ func (f *follower) snapshot() map[key]sum {
 	return maps.Clone(f.sums)
 }
 
+// snapshotOf returns those sums so far that are asked for.
+func (f *follower) snapshotOf(keys map[key]sum) map[key]sum {
+	all := f.snapshot()
+	maps.DeleteFunc(all, func(k key, _ sum) bool { _, ok := keys[k]; return !ok })
+	return all
+}
+
 // report fails the test for all that was wrong with the flows themselves.
 func (f *follower) report(t *testing.T) {
 	t.Helper()
@@ -216,9 +221,7 @@ func (f *follower) report(t *testing.T) {
 	if f.lost > 0 {
 		t.Errorf("%d events lost", f.lost)
 	}
-	for _, c := range f.complaints {
-		t.Error(c)
-	}
+	complain(t, f.complaints)
 }
 
 // dropped returns the flows of dropped packets so far.

@@ -93,7 +93,11 @@ func (s *shop) tcp(ctx context.Context) error {
 			load(s.far.NS, web, 2, 100),      // from another node itself
 			load(s.lab.Fabric(), client, 2, 100))
 	}
-	for _, to := range []netip.AddrPort{s.web4, s.web6, s.db4, netip.AddrPortFrom(s.outside, 443)} {
+	targets := []netip.AddrPort{netip.AddrPortFrom(s.outside, 443)}
+	if len(s.services) > 0 {
+		targets = append(targets, s.web4, s.web6, s.db4)
+	}
+	for _, to := range targets {
 		errs = append(errs, load(s.client.NS, to, 5, 1000))
 	}
 	return errors.Join(errs...)
@@ -104,7 +108,10 @@ func (s *shop) udp(ctx context.Context) error {
 		_, err := lab.UDPLoad{Target: netip.AddrPortFrom(to, 53), Count: count, Bytes: bytes}.Run(ctx, from)
 		return err
 	}
-	errs := []error{load(s.client.NS, s.dns4.Addr(), 3, 40)}
+	var errs []error
+	if len(s.services) > 0 {
+		errs = append(errs, load(s.client.NS, s.dns4.Addr(), 3, 40))
+	}
 	for i := range addrs(s.client) {
 		errs = append(errs,
 			load(s.client.NS, addrs(s.web)[i], 20, 30),
@@ -180,9 +187,11 @@ func closeConn(c net.Conn) error {
 
 // aborted breaks connections off.
 func (s *shop) aborted(ctx context.Context) error {
-	for _, to := range []netip.AddrPort{
-		netip.AddrPortFrom(s.web.IPv4, 80), netip.AddrPortFrom(s.db.IPv6, 80), s.web4,
-	} {
+	targets := []netip.AddrPort{netip.AddrPortFrom(s.web.IPv4, 80), netip.AddrPortFrom(s.db.IPv6, 80)}
+	if len(s.services) > 0 {
+		targets = append(targets, s.web4)
+	}
+	for _, to := range targets {
 		c, err := s.client.DialTCP(ctx, to)
 		if err != nil {
 			return err

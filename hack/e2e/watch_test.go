@@ -62,20 +62,28 @@ func (w *watch) compare(t *testing.T, f *follower) map[key]sum {
 	defer cancel()
 	start := time.Now()
 	if missing, err := f.awaitSums(ctx, inner); err != nil {
-		for k, s := range missing {
-			t.Errorf("%v: told %+v, captured %+v", k, f.snapshot()[k], s)
-		}
+		complain(t, differences(missing, missing, f.snapshotOf(missing)))
 		t.Fatal(err)
 	}
 	t.Logf("the last counts of %d keys came %v after the traffic", len(inner), time.Since(start).Round(time.Millisecond))
 	r, err = w.outer.Stop()
 	check(t, err)
 	got := f.snapshot()
-	for _, c := range differences(inner, w.ours(captured(r), r.Interfaces), got) {
-		t.Error(c)
-	}
+	complain(t, differences(inner, w.ours(captured(r), r.Interfaces), got))
 	f.report(t)
 	return got
+}
+
+// complain fails the test for the first complaints.
+func complain(t *testing.T, complaints []string) {
+	t.Helper()
+	for i, c := range complaints {
+		if i == maxComplaints {
+			t.Errorf("and %d more", len(complaints)-i)
+			break
+		}
+		t.Error(c)
+	}
 }
 
 // ours leaves out the node's interfaces that lead to no pod.

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fovea-obs/fovea/hack/lab"
+	"github.com/fovea-obs/fovea/hack/process"
+)
+
+// fixture is what all scripts share.
+type fixture struct {
+	*shop
+	// program is the path of the stock command line, home an empty directory
+	// for it.
+	program, home string
+	agents        map[string]*agent // by node
+}
+
+// agent is one that runs on a node.
+type agent struct {
+	*process.Agent
+	node *lab.Node
+	// file is the path of its endpoints file.
+	file string
+	log  *output
+}
+
+// tcpAddress is where the agent serves in the node's namespace.
+const tcpAddress = ":4244"
+
+// newFixture starts the agents and has them see the shop's traffic.
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	f := &fixture{program: stockHubble(t), home: t.TempDir(), shop: newShop(t), agents: map[string]*agent{}}
+	fovea := buildAgent(t, dir)
+	f.start(t, fovea, dir, f.near)
+	f.start(t, fovea, dir, f.far, "--cluster-name", "prod")
+	f.traffic(t, f.agents)
+	return f
+}
+
+// start starts an agent that ends in good order with the test.
+func (f *fixture) start(t *testing.T, program, dir string, node *lab.Node, args ...string) {
+	t.Helper()
+	a := &agent{node: node, file: filepath.Join(dir, node.Name+".yaml"), log: newOutput()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the agent of %s:\n%s", node.Name, a.log)
+		}
+	})
+	var err error
+	a.Agent, err = process.Start(testContext(t), process.Config{
+		Program: program, Node: node, Dir: dir, Endpoints: f.endpoints(node), Log: a.log,
+		Args: append([]string{"--listen-address", tcpAddress, "--disable-server-tls"}, args...),
+	})
+	check(t, err)
+	closeLater(t, a.Stop)
+	_, err = a.logged(testContext(t), "Endpoints file applied")
+	check(t, err)
+	f.agents[node.Name] = a
+}
+
+// write puts other content in the place of the endpoints file.
+func (a *agent) write(content []byte) error {
+	next := a.file + ".next"
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, a.file)
+}
+
+// logged waits for the next line of the log that says so.
+func (a *agent) logged(ctx context.Context, what string) (string, error) {
+	for {
+		line, err := a.log.await(ctx, 1, a.Done())
+		if err != nil {
+			return "", fmt.Errorf("wait for the agent to log %q: %w", what, err)
+		}
+		if strings.Contains(line, what) {
+			return line, nil
+		}
+	}
+}

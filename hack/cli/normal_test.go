@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// substitution replaces what matches a pattern.
+type substitution struct{ pattern, with string }
+
+func replace(s string, all []substitution) string {
+	for _, x := range all {
+		s = regexp.MustCompile(x.pattern).ReplaceAllString(s, x.with)
+	}
+	return s
+}
+
+// normal is what was printed, with a word in place of what differs between
+// runs, JSON indented, and columns two spaces apart.
+func normal(out string) string {
+	var b strings.Builder
+	for line := range strings.Lines(out) {
+		b.WriteString(indented(line))
+	}
+	return replace(b.String(), slices.Concat(inFlows(), inStatus(), []substitution{
+		{`time=\S+ `, ``},
+		{`unix:///\S+\.sock`, `unix://SOCKET`},
+		{`/\S+\.yaml`, `FILE`},
+		{`\x1b`, `\e`},
+		{`(\S) {2,}`, `$1  `},
+	}))
+}
+
+// indented is the line, on several if it is an object in JSON.
+func indented(line string) string {
+	var b bytes.Buffer
+	if !strings.HasPrefix(line, `{"`) || json.Indent(&b, []byte(line), "", "  ") != nil {
+		return line
+	}
+	return b.String()
+}
+
+// inFlows are for what flows tell: times, and dates with them, names of flows,
+// addresses of interfaces and their numbers, and clients' ports.
+func inFlows() []substitution {
+	const stamp = `[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}`
+	return []substitution{
+		{`(?m)^(  TIMESTAMP: )?` + stamp, `${1}TIME`},
+		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, `DATE`},
+		{`[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}`, `UUID`},
+		{`([\da-f]{2}:){5}[\da-f]{2}`, `MAC`},
+		{`("index"|"ID"): \d+`, `$1: INDEX`},
+		{`(:|_port": )4\d{4}\b`, `${1}PORT`},
+	}
+}
+
+// inStatus are for numbers of flows, which are at least 1, and times since the
+// start.
+func inStatus() []substitution {
+	const number, part, percent = `[1-9][\d,]*`, `\d+\.\d+`, `\( *\d\.\d\d%\)`
+	return []substitution{
+		{`(?m)^(Current/Max Flows: )` + number + `/` + number + ` ` + percent, `${1}N/N (N%)`},
+		{`(?m)^(Flows/s: )` + part, `${1}N`},
+		{`("(num|max|seen)_flows": )"` + number + `"`, `$1"N"`},
+		{`("uptime_ns": )"` + number + `"`, `$1"N"`},
+		{`("flows_rate": )` + part, `${1}N`},
+		{`((NUM|MAX|SEEN) FLOWS: )` + number, `${1}N`},
+		{`(FLOWS PER SECOND: )` + part, `${1}N`},
+		{`(UPTIME: )` + part + `m?s`, `${1}N`},
+		{number + ` {2,}` + number + ` {2,}` + number + ` {2,}` + part + ` {2,}` + part + `m?s`, `N  N  N  N  N`},
+		{`(\d+s|N/A) {2,}(` + part + `|N/A) {2,}` + number + `/` + number + ` ` + percent, `N  N  N/N (N%)`},
+	}
+}
+
+// kinds are the lines that hubble observe printed, each kind once and sorted:
+// without times, identities and flags. What the kernels themselves have to say
+// is left out.
+func kinds(out string) string {
+	lines := slices.Collect(strings.Lines(replace(normal(out), []substitution{
+		{`(?m)^TIME: `, ``},
+		{` \(ID:\d+\)`, ``},
+		{`TCP Flags: [A-Z, ]+`, `TCP`},
+		{`(?m)^.*\(ICMPv6 (Neighbor|Router|Multicast).*\n`, ``},
+	})))
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "")
+}

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"golang.org/x/sys/unix"
+
+	"github.com/fovea-obs/fovea/hack/lab"
+)
+
+// TestDegraded runs agents that are not let do everything: they say so, and do
+// the rest.
+func TestDegraded(t *testing.T) {
+	t.Run("no links", func(t *testing.T) {
+		s := newShop(t)
+		s.serve(t)
+		c := s.agentConfig(t, s.near, "--attach", "clsact")
+		l := c.Log.(*log)
+		c.Prepare = withoutLinks
+		since := time.Now()
+		a := startAgent(t, c)
+		f := follow(t, a, since, s.newJudge(t, s.near).flow)
+		ctx := testContext(t)
+		_, err := lab.TCPLoad{Target: s.web4, Bytes: 100}.Run(ctx, s.client.NS)
+		check(t, err)
+		_, err = f.await(ctx, "the connection", endedAt(s.web))
+		check(t, err)
+		f.report(t)
+		wantMissing(t, a.Client, l, "drops", "idle connections")
+	})
+	t.Run("no right to read the kernel", func(t *testing.T) {
+		s := newShop(t)
+		c, l := s.restricted(t, unix.CAP_BPF, unix.CAP_NET_ADMIN)
+		wantMissing(t, startAgent(t, c).Client, l, "endpoints", "drops", "idle connections")
+	})
+}
+
+// wantMissing checks that the agent says what it cannot do, and no more.
+func wantMissing(t *testing.T, c observerpb.ObserverClient, l *log, probes ...string) {
+	t.Helper()
+	status, err := c.ServerStatus(testContext(t), &observerpb.ServerStatusRequest{})
+	check(t, err)
+	if want := " (degraded: " + strings.Join(probes, ", ") + ")"; !strings.HasSuffix(status.Version, want) {
+		t.Errorf("version %q, want it to end in %q", status.Version, want)
+	}
+	for _, probe := range probes {
+		if !strings.Contains(l.String(), "probe="+probe) && !strings.Contains(l.String(), `probe="`+probe+`"`) {
+			t.Errorf("the log does not name %q", probe)
+		}
+	}
+}
+
+// withoutLinksVariable makes the test program one that runs another, which is
+// not let make BPF links.
+const withoutLinksVariable = "E2E_WITHOUT_LINKS"
+
+// withoutLinks keeps a program from making BPF links, as a container's seccomp
+// profile may.
+func withoutLinks(cmd *exec.Cmd) {
+	cmd.Args = append([]string{"/proc/self/exe", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/proc/self/exe"
+	cmd.Env = append(os.Environ(), withoutLinksVariable+"=1")
+}
