@@ -25,11 +25,10 @@ func normal(out string) string {
 	for line := range strings.Lines(out) {
 		b.WriteString(indented(line))
 	}
-	return replace(b.String(), slices.Concat(inFlows(), inStatus(), []substitution{
+	return replace(b.String(), slices.Concat([]substitution{{`\x1b`, `\e`}}, inFlows(), inStatus(), []substitution{
 		{`time=\S+ `, ``},
 		{`unix:///\S+\.sock`, `unix://SOCKET`},
 		{`/\S+\.yaml`, `FILE`},
-		{`\x1b`, `\e`},
 		{`(\S) {2,}`, `$1  `},
 	}))
 }
@@ -43,8 +42,8 @@ func indented(line string) string {
 	return b.String()
 }
 
-// inFlows are for what flows tell: times, and dates with them, names of flows,
-// addresses of interfaces and their numbers, and clients' ports.
+// inFlows are for what flows tell: times and dates, their names, interfaces'
+// addresses and numbers, clients' ports, and functions of the kernel.
 func inFlows() []substitution {
 	const stamp = `[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}`
 	return []substitution{
@@ -53,7 +52,9 @@ func inFlows() []substitution {
 		{`[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}`, `UUID`},
 		{`([\da-f]{2}:){5}[\da-f]{2}`, `MAC`},
 		{`("index"|"ID"): \d+`, `$1: INDEX`},
-		{`(:|_port": )4\d{4}\b`, `${1}PORT`},
+		{`(:|:\\e\[33m|_port": )4\d{4}\b`, `${1}PORT`},
+		{`(DROPPED \(.*|SUMMARY: .*|"Summary": ".*); (\w+) at \w+`, `$1; $2 at PLACE`},
+		{`("location": )"\w+"`, `$1"PLACE"`},
 	}
 }
 

@@ -157,6 +157,16 @@ func (f *follower) await(ctx context.Context, what string, match func(f *flowpb.
 	return found, err
 }
 
+// find returns a flow that came already and for which match is true, or nil.
+func (f *follower) find(match func(f *flowpb.Flow) bool) *flowpb.Flow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := slices.IndexFunc(f.kept, match); i >= 0 {
+		return f.kept[i]
+	}
+	return nil
+}
+
 func (f *follower) wait(ctx context.Context, what string, w *waiter) error {
 	select {
 	case <-w.reached:
