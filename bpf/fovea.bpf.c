@@ -50,13 +50,21 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 		return known(REPLY_NO);
 	reverse(k, &r);
 	back = bpf_map_lookup_elem(&conns, &r);
-	if (back && back->reply != REPLY_UNKNOWN)
-		return (struct verdict){ .reply = opposite(back->reply), .guessed = back->guessed };
+	if (back && back->reply != REPLY_UNKNOWN && !back->guessed)
+		return known(opposite(back->reply));
 	if (conntrack) {
 		reply = reply_of_conntrack(skb, k, p->ipv6);
-		if (reply != REPLY_UNKNOWN)
+		if (reply != REPLY_UNKNOWN) {
+			/* The first packet may be seen before the kernel tracks it. */
+			if (back) {
+				back->reply = opposite(reply);
+				back->guessed = 0;
+			}
 			return known(reply);
+		}
 	}
+	if (back && back->reply != REPLY_UNKNOWN)
+		return (struct verdict){ .reply = opposite(back->reply), .guessed = 1 };
 	l = bpf_map_lookup_elem(&links, &k->ifindex);
 	if (l && k->protocol != PROTO_TCP && (l->fresh || bpf_ktime_get_ns() - l->attached_at > SETTLED))
 		return known(REPLY_NO);
@@ -118,8 +126,8 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 			return;
 		}
 		/* Another CPU was first, and reported what is new. */
-		__sync_fetch_and_add(&c->packets, 1);
 		__sync_fetch_and_add(&c->bytes, skb->len);
+		__sync_fetch_and_add(&c->packets, 1);
 		return;
 	}
 	if (!aggregate) {
@@ -190,8 +198,8 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 		report_packet(skb, &p, (struct verdict){ .reply = c->reply, .guessed = c->guessed });
 		return TC_ACT_UNSPEC;
 	}
-	__sync_fetch_and_add(&c->packets, 1);
 	__sync_fetch_and_add(&c->bytes, skb->len);
+	__sync_fetch_and_add(&c->packets, 1);
 
 	__u16 seen = c->tcp_flags;
 	__u32 since = c->reported_at;

@@ -115,6 +115,9 @@ func Open(cfg Config) (_ *Datapath, err error) {
 		d.cfg.Attach = d.bestAttach()
 	}
 	d.attachProbes()
+	if !d.symbols.readable() {
+		d.log.Info("Drops are told without the kernel function: its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
+	}
 	for _, m := range d.missing {
 		d.log.Warn("Probe not available", "probe", m.probe, "error", m.err)
 	}

@@ -37,6 +37,23 @@ func (s *symbols) name(addr uint64) string {
 	return name
 }
 
+// readable tells whether the kernel shows addresses in its list.
+func (s *symbols) readable() bool {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		// Some are at 0 even so: those of data for each CPU.
+		if !strings.HasPrefix(lines.Text(), "0000000000000000 ") {
+			return true
+		}
+	}
+	return false
+}
+
 // find returns the last function that starts at or below addr.
 func (s *symbols) find(addr uint64) string {
 	f, err := os.Open(s.path)

@@ -78,14 +78,12 @@ func (c *Config) kernelReason(reason uint32) string {
 	return "reason " + strconv.FormatUint(uint64(reason), 10)
 }
 
-// location names where in the kernel a packet was dropped: the function, the
-// address if that is not known, or "" if neither is.
+// location is the kernel function that dropped a packet, or "" if that is not
+// known. Its address is not told: clients could learn from it where the kernel
+// lies in memory.
 func (c *Config) location(address uint64) string {
 	if address == 0 {
 		return ""
 	}
-	if name := c.Symbol(address); name != "" {
-		return name
-	}
-	return "0x" + strconv.FormatUint(address, 16)
+	return c.Symbol(address)
 }

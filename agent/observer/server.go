@@ -23,7 +23,7 @@ type Config struct {
 
 	// NodeName is the node's name in the cluster.
 	NodeName, Cluster string
-	// Version of the agent, a semantic version without a leading v.
+	// Version of the agent, as clients are told it.
 	Version string
 	// Address is where other nodes reach this server, host:port.
 	Address string

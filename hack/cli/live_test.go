@@ -47,19 +47,20 @@ func (s *script) send(t *testing.T, args []string) string {
 // ask sends to a pod, or to the service, and waits for the answer.
 func (s *script) ask(ctx context.Context, protocol, from, to string) error {
 	pods := s.pods()
-	if pods[from] == nil || (pods[to] == nil && to != "service") {
+	client, server := pods[from], pods[to]
+	if client == nil || (server == nil && to != "service") {
 		return fmt.Errorf("no pod %s or %s", from, to)
 	}
-	var addr netip.Addr
-	if addr = s.service.Addr(); to != "service" {
-		addr = pods[to].IPv4
+	addr := s.service.Addr()
+	if server != nil {
+		addr = server.IPv4
 	}
 	var err error
 	switch protocol {
 	case "udp":
-		_, err = lab.UDPLoad{Target: netip.AddrPortFrom(addr, portDNS), Bytes: 30}.Run(ctx, pods[from].NS)
+		_, err = lab.UDPLoad{Target: netip.AddrPortFrom(addr, portDNS), Bytes: 30}.Run(ctx, client.NS)
 	case "tcp":
-		_, err = lab.TCPLoad{Target: netip.AddrPortFrom(addr, portWeb), Bytes: 30}.Run(ctx, pods[from].NS)
+		_, err = lab.TCPLoad{Target: netip.AddrPortFrom(addr, portWeb), Bytes: 30}.Run(ctx, client.NS)
 	default:
 		err = fmt.Errorf("unknown protocol %s", protocol)
 	}

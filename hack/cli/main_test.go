@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"go.uber.org/goleak"
 
-	// What the tests build and run: where that changes, they run anew.
+	// What the tests build and run: when it changes, go test runs them anew.
 	_ "github.com/fovea-obs/fovea/agent"
 	"github.com/fovea-obs/fovea/hack/stock"
 )
@@ -70,7 +70,7 @@ func stockHubble(t *testing.T) string {
 // testContext ends with the test, or when it takes far too long.
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, fmt.Errorf("waited for 30 seconds"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, errors.New("waited for 30 seconds"))
 	t.Cleanup(cancel)
 	return ctx
 }

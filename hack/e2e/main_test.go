@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	// Built and run as a process: a change of it makes cached results void.
+	_ "github.com/fovea-obs/fovea/agent"
 )
 
 // programVariable names the fovea that TestMain built.

@@ -95,6 +95,13 @@ func Start(ctx context.Context, c Config) (*Agent, error) {
 func (a *Agent) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
+	go func() {
+		select {
+		case <-a.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	health := grpc_health_v1.NewHealthClient(a.conn)
 	ask := &grpc_health_v1.HealthCheckRequest{Service: "hubble.server.Observer"}
 	for {
