@@ -22,7 +22,8 @@ func replace(s string, all []substitution) string {
 // runs, JSON indented, and columns two spaces apart.
 func normal(out string) string {
 	var b strings.Builder
-	for line := range strings.Lines(out) {
+	// Protobuf's errors have the one or the other space, by the build.
+	for line := range strings.Lines(strings.ReplaceAll(out, "\u00a0", " ")) {
 		b.WriteString(indented(line))
 	}
 	return replace(b.String(), slices.Concat([]substitution{{`\x1b`, `\e`}}, inFlows(), inStatus(), []substitution{
