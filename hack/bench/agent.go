@@ -17,9 +17,12 @@ import (
 )
 
 const (
-	throughputTurns = 10
+	throughputTurns = 16
 	throughputTime  = 1500 * time.Millisecond
-	floodBytes      = 64
+	// warmUp goes before each measurement: an agent that has just started or
+	// ended keeps a core busy for a moment.
+	warmUp     = 300 * time.Millisecond
+	floodBytes = 64
 
 	rssEndpoints = 100
 	rssBound     = 40.0 // MiB
@@ -44,16 +47,16 @@ func benchThroughput(ctx context.Context, dir string) (_ []result, err error) {
 	}
 	defer func() { err = errors.Join(err, flood.Close()) }()
 
-	tcp := func() (float64, error) {
+	tcp := func(d time.Duration) (float64, error) {
 		r, err := lab.TCPBulk{
-			Target: netip.AddrPortFrom(pods[1].IPv4, 5001), Duration: throughputTime,
+			Target: netip.AddrPortFrom(pods[1].IPv4, 5001), Duration: d,
 		}.Run(ctx, pods[0].NS)
 		return float64(r.Bytes) * 8 / r.Elapsed.Seconds() / 1e9, err
 	}
-	udp := func() (float64, error) {
+	udp := func(d time.Duration) (float64, error) {
 		before, _ := flood.Received()
 		r, err := lab.UDPFlood{
-			Target: netip.AddrPortFrom(pods[1].IPv4, 5002), Bytes: floodBytes, Duration: throughputTime,
+			Target: netip.AddrPortFrom(pods[1].IPv4, 5002), Bytes: floodBytes, Duration: d,
 		}.Run(ctx, pods[0].NS)
 		after, _ := flood.Received()
 		return float64(after-before) / r.Elapsed.Seconds() / 1e3, err
@@ -61,7 +64,7 @@ func benchThroughput(ctx context.Context, dir string) (_ []result, err error) {
 	var results []result
 	for _, m := range []struct {
 		name, unit string
-		run        func() (float64, error)
+		run        func(time.Duration) (float64, error)
 	}{{"datapath.throughput_tcp", "Gbit/s", tcp}, {"datapath.throughput_udp", "kpackets/s", udp}} {
 		values, baselines, err := withAndWithout(ctx, node, dir, m.run)
 		if err != nil {
@@ -72,26 +75,42 @@ func benchThroughput(ctx context.Context, dir string) (_ []result, err error) {
 	return results, nil
 }
 
-// withAndWithout measures in turns with an agent on the node and without.
-func withAndWithout(ctx context.Context, node *lab.Node, dir string, measure func() (float64, error),
+// withAndWithout measures in turns with an agent on the node and without, each
+// first in every other turn, so that a machine that gets faster or slower helps
+// neither.
+func withAndWithout(ctx context.Context, node *lab.Node, dir string, measure func(time.Duration) (float64, error),
 ) (with, without []float64, err error) {
-	for turn := range throughputTurns {
+	warm := func() (float64, error) {
+		if _, err := measure(warmUp); err != nil {
+			return 0, err
+		}
+		return measure(throughputTime)
+	}
+	observed := func() (v float64, err error) {
 		a, err := process.Start(ctx, process.Config{Program: program(dir), Node: node, Dir: dir, Log: os.Stderr})
 		if err != nil {
-			return nil, nil, err
+			return 0, err
 		}
-		w, err := measure()
-		if err := errors.Join(err, a.Stop()); err != nil {
-			return nil, nil, err
+		defer func() { err = errors.Join(err, a.Stop()) }()
+		return warm()
+	}
+	for turn := range throughputTurns {
+		first, second := observed, warm
+		if turn%2 == 1 {
+			first, second = second, first
 		}
-		wo, err := measure()
+		a, err := first()
 		if err != nil {
 			return nil, nil, err
 		}
-		// The first turn warms up.
-		if turn > 0 {
-			with, without = append(with, w), append(without, wo)
+		b, err := second()
+		if err != nil {
+			return nil, nil, err
 		}
+		if turn%2 == 1 {
+			a, b = b, a
+		}
+		with, without = append(with, a), append(without, b)
 	}
 	return with, without, nil
 }
