@@ -18,7 +18,10 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/fovea-obs/fovea/agent/datapath"
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/observer"
@@ -38,13 +41,16 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	endpoints := endpoint.NewTable(cfg.ClusterName)
-	services := service.NewTable()
+	events := event.NewLog(func() int64 { return time.Now().UnixNano() })
+	events.Started()
+	endpoints := endpoint.NewTable(cfg.ClusterName, events.Endpoint)
+	services := service.NewTable(cfg.ClusterName, endpoints, events.Service)
+	names, drops := dns.NewTable(), drop.NewTable()
 	var source *static.Source
 	if cfg.EndpointsFile != "" {
 		source = static.New(static.Config{
 			Path: cfg.EndpointsFile, Cluster: cfg.ClusterName, Node: cfg.NodeName,
-			Endpoints: endpoints, Services: services,
+			Endpoints: endpoints, Services: services, Names: names,
 			Now: func() int64 { return time.Now().UnixNano() }, Log: log,
 		})
 		if err := source.Load(); err != nil {
@@ -62,7 +68,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	obs := observer.New(observerConfig(cfg, hist, endpoints, services, dp, log))
+	obs := observer.New(observer.Config{
+		History: hist, Endpoints: endpoints, Services: services, Names: names, Drops: drops,
+		Events:   events,
+		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
+		Instance: instance(), Started: time.Now(),
+		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
+		Degraded: dp.Degraded, Log: log,
+	})
 	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, cfg.Version), Log: log})
 	observerpb.RegisterObserverServer(server, obs)
 	peerpb.RegisterPeerServer(server, peer.New(peer.Config{
@@ -82,7 +95,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		},
 		obs.Run,
 		func(ctx context.Context) error {
-			return dp.Run(ctx, &ingest.Ingest{History: hist, Endpoints: endpoints, Services: services})
+			return dp.Run(ctx, &ingest.Ingest{
+				History: hist, Endpoints: endpoints, Services: services, Names: names, Drops: drops,
+			})
 		},
 	}
 	if source != nil {
@@ -128,19 +143,11 @@ func datapathConfig(cfg Config, endpoints *endpoint.Table, log *slog.Logger) dat
 	return dc
 }
 
-func observerConfig(cfg Config, hist *history.History, endpoints *endpoint.Table, services *service.Table,
-	dp *datapath.Datapath, log *slog.Logger,
-) observer.Config {
-	oc := observer.Config{
-		History: hist, Endpoints: endpoints, Services: services,
-		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
-		Started:       time.Now(),
-		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
-		Degraded: dp.Degraded, Log: log,
-	}
+// instance is random for each start of an agent.
+func instance() (id [8]byte) {
 	// It never fails: see crypto/rand.
-	_, _ = rand.Read(oc.Instance[:])
-	return oc
+	_, _ = rand.Read(id[:])
+	return id
 }
 
 // listen opens what the agent serves on. TCP is served in plaintext only where

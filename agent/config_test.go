@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fovea-obs/fovea/agent/history"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
@@ -48,5 +50,16 @@ func TestValidate(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestDefaultHistory holds what users are told of it.
+func TestDefaultHistory(t *testing.T) {
+	h, err := history.New(DefaultConfig("node-1").History)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Capacity() < 1_000_000 {
+		t.Errorf("room for %d flows", h.Capacity())
 	}
 }

@@ -61,7 +61,7 @@ type Handler interface {
 	Event(e *bpf.FoveaEvent, at int64)
 	// Lost: so many events were lost on a CPU.
 	Lost(cpu int, events uint64, at int64)
-	// Flush is called after a batch of the others.
+	// Flush is called after a batch of the others, and once a second.
 	Flush()
 }
 

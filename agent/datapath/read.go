@@ -42,6 +42,7 @@ func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 			if err != nil {
 				return err
 			}
+			h.Flush()
 		}
 		if n > 0 {
 			h.Flush()

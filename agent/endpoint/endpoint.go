@@ -1,13 +1,15 @@
 package endpoint
 
 import (
+	"crypto/sha256"
 	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Number is an interned version of an endpoint, valid in the Table that gave it.
+// Number is an interned version of an endpoint, valid in the Table that gave it
+// for as long as the table, or somebody who tells its Release, needs it.
 type Number uint32
 
 // Versions that every Table has.
@@ -20,7 +22,6 @@ const (
 	Host
 	// RemoteNode is another node of the cluster.
 	RemoteNode
-	numReserved
 )
 
 // Reserved identities, as in Cilium's pkg/identity.
@@ -120,25 +121,22 @@ func perPod(label string) bool {
 	return false
 }
 
-// key is equal for equal endpoints.
-func (e *Endpoint) key() string {
-	var b strings.Builder
-	b.WriteString(strconv.FormatUint(uint64(e.ID), 36))
-	b.WriteByte(0)
-	b.WriteString(strconv.FormatUint(uint64(e.Identity), 36))
+// key is equal for equal endpoints, and for no others: nobody can make labels
+// that have another's. A hash is a tenth of what it is of.
+type key [sha256.Size]byte
+
+func (e *Endpoint) key() key {
+	b := strconv.AppendUint(nil, uint64(e.ID), 36)
+	b = strconv.AppendUint(append(b, ' '), uint64(e.Identity), 36)
+	// Quoted, so that no two lists look alike.
 	for _, s := range []string{e.Cluster, e.Namespace, e.Pod} {
-		b.WriteByte(0)
-		b.WriteString(s)
+		b = strconv.AppendQuote(b, s)
 	}
 	for _, l := range e.Labels {
-		b.WriteByte(0)
-		b.WriteString(l)
+		b = strconv.AppendQuote(append(b, ','), l)
 	}
 	for _, w := range e.Workloads {
-		b.WriteByte(1)
-		b.WriteString(w.Kind)
-		b.WriteByte(0)
-		b.WriteString(w.Name)
+		b = strconv.AppendQuote(strconv.AppendQuote(append(b, ';'), w.Kind), w.Name)
 	}
-	return b.String()
+	return sha256.Sum256(b)
 }

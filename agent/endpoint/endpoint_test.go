@@ -115,8 +115,8 @@ func TestIdentitiesDiffer(t *testing.T) {
 	}
 }
 
-// TestIntern has pairs of endpoints that are alike but not equal.
-func TestIntern(t *testing.T) {
+// TestHold has pairs of endpoints that are alike but not equal.
+func TestHold(t *testing.T) {
 	full := func() Endpoint {
 		return Endpoint{
 			ID: 1, Identity: 300, Cluster: "c", Namespace: "n", Pod: "p",
@@ -124,8 +124,8 @@ func TestIntern(t *testing.T) {
 		}
 	}
 	table := NewTable("prod")
-	n := table.Intern(full())
-	if again := table.Intern(full()); again != n {
+	n := table.Hold(full())
+	if again := table.Hold(full()); again != n {
 		t.Errorf("equal ones are %d and %d", n, again)
 	}
 	if diff := cmp.Diff(full(), *table.At(n)); diff != "" {
@@ -153,22 +153,25 @@ func TestIntern(t *testing.T) {
 			e := full()
 			change(&e)
 			before := table.Len()
-			if got := table.Intern(e); int(got) != before {
+			if got := table.Hold(e); int(got) != before {
 				t.Errorf("it is %d, as another, want %d", got, before)
 			}
 		})
 	}
 }
 
+// firstOther is the number of the first version that is not reserved.
+const firstOther = RemoteNode + 1
+
 func TestReserved(t *testing.T) {
 	table := NewTable("prod")
 	for n, want := range map[Number]Endpoint{
-		Unknown:     {Labels: []string{"reserved:unknown"}},
-		World:       {Identity: 2, Labels: []string{"reserved:world"}},
-		Host:        {Identity: 1, Cluster: "prod", Labels: []string{"reserved:host"}},
-		RemoteNode:  {Identity: 6, Cluster: "prod", Labels: []string{"reserved:remote-node"}},
-		numReserved: {Labels: []string{"reserved:unknown"}},
-		1<<32 - 1:   {Labels: []string{"reserved:unknown"}},
+		Unknown:    {Labels: []string{"reserved:unknown"}},
+		World:      {Identity: 2, Labels: []string{"reserved:world"}},
+		Host:       {Identity: 1, Cluster: "prod", Labels: []string{"reserved:host"}},
+		RemoteNode: {Identity: 6, Cluster: "prod", Labels: []string{"reserved:remote-node"}},
+		firstOther: {Labels: []string{"reserved:unknown"}},
+		1<<32 - 1:  {Labels: []string{"reserved:unknown"}},
 	} {
 		if diff := cmp.Diff(want, *table.At(n)); diff != "" {
 			t.Errorf("number %d: %s", n, diff)
@@ -206,14 +209,14 @@ func TestVersionsAreBounded(t *testing.T) {
 	}
 	round(0)
 	before := table.Len()
-	first := table.At(numReserved)
+	first := table.At(firstOther)
 	for i := range int64(1000) {
 		round(i * remember / 2)
 	}
 	if table.Len() != before {
 		t.Errorf("%d versions became %d", before, table.Len())
 	}
-	if table.At(numReserved) != first {
+	if table.At(firstOther) != first {
 		t.Error("a version became another")
 	}
 	for a, known := range table.addrs {

@@ -1,33 +1,60 @@
 package endpoint
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
+
+// rememberLinks is of how many interfaces that are gone it is known who was
+// behind them. Flows of an interface are told within moments after it went.
+const rememberLinks = 1024
 
 // LinkUp says that the interface exists, leads to an endpoint of this node and
 // has this name, which no other interface has any more.
 func (t *Table) LinkUp(index uint32, name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.removeLink(index)
+	t.change(func() []string {
+		affected := t.removeLink(index)
+		return append(affected, t.linkUp(index, name))
+	})
+}
+
+// linkUp returns the key of the binding that the interface leads to, if any.
+func (t *Table) linkUp(index uint32, name string) string {
+	t.gone = slices.DeleteFunc(t.gone, func(i uint32) bool { return i == index })
 	t.links[name] = index
 	key, ok := t.byName[name]
 	if !ok {
 		t.byIndex[index] = t.unmanaged(index)
-		return
+		return ""
 	}
 	b := t.bindings[key]
 	t.renumber(key, b.Addresses, t.bind(b))
+	return key
 }
 
-// LinkDown says that the interface is gone. Its endpoint is known for as long
-// as no other interface has the index.
+// LinkDown says that the interface is gone. Its endpoint is known for a while, as
+// long as no other interface has the index.
 func (t *Table) LinkDown(index uint32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.removeLink(index)
+	t.change(func() []string {
+		affected := t.removeLink(index)
+		t.gone = append(t.gone, index)
+		if len(t.gone) > rememberLinks {
+			delete(t.byIndex, t.gone[0])
+			t.gone = t.gone[1:]
+		}
+		return affected
+	})
 }
 
-func (t *Table) removeLink(index uint32) {
-	maps.DeleteFunc(t.links, func(_ string, i uint32) bool { return i == index })
+// removeLink returns the keys of the bindings that the interface led to.
+func (t *Table) removeLink(index uint32) (affected []string) {
+	maps.DeleteFunc(t.links, func(name string, i uint32) bool {
+		if i == index {
+			affected = append(affected, t.byName[name])
+		}
+		return i == index
+	})
+	return affected
 }
 
 // bind interns b's endpoint, with the index of its interface as its ID where

@@ -140,7 +140,7 @@ func runModel(t *testing.T, rnd *rand.Rand) {
 		now += rnd.Int64N(int64(20 * time.Second))
 		key, index := fmt.Sprint("key", rnd.IntN(keys)), uint32(1+rnd.IntN(links))
 		iface := fmt.Sprint("veth", rnd.IntN(links))
-		switch rnd.IntN(8) {
+		switch rnd.IntN(9) {
 		case 0, 1, 2:
 			if rnd.IntN(3) == 0 {
 				iface = ""
@@ -176,6 +176,10 @@ func runModel(t *testing.T, rnd *rand.Rand) {
 			for _, a := range others {
 				m.nodes[a] = "reserved:remote-node"
 			}
+		case 8:
+			// What the table answers with, it keeps by itself.
+			said.WriteString("release\n")
+			table.Release(func(Number) bool { return false })
 		}
 		compare(t, table, m, all, links, now)
 		if t.Failed() {

@@ -21,12 +21,18 @@ import (
 //	local index=number                  who is behind the interface
 //	remote ip=address at=(times)        who had the address at each time
 //	size                                how much the table holds
+//	changes                             what watchers were told since the last time
 //
 // A pod is called shop/ and its key.
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		table := NewTable("default")
+		var changes strings.Builder
+		table := NewTable("default", func(c Change) { changes.WriteString(c.line()) })
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			if d.Cmd == "changes" {
+				defer changes.Reset()
+				return changes.String()
+			}
 			return command(t, d, table)
 		})
 	})
@@ -78,8 +84,9 @@ func command(t *testing.T, d *datadriven.TestData, table *Table) string {
 }
 
 // show names a version, with what tells it from others of the same name.
-func show(table *Table, n Number) string {
-	e := table.At(n)
+func show(table *Table, n Number) string { return table.At(n).line() }
+
+func (e *Endpoint) line() string {
 	s := e.String()
 	for _, l := range e.Labels {
 		if e.Pod != "" && !strings.HasPrefix(l, "k8s:io.") {
@@ -90,6 +97,16 @@ func show(table *Table, n Number) string {
 		s += fmt.Sprintf(" id=%d", e.ID)
 	}
 	return s
+}
+
+func (c *Change) line() string {
+	switch {
+	case c.Before == nil:
+		return c.After.line() + " came\n"
+	case c.After == nil:
+		return c.Before.line() + " went\n"
+	}
+	return c.Before.line() + " is now " + c.After.line() + "\n"
 }
 
 func nodes(input string) (all []Node) {

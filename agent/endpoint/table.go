@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"sync/atomic"
+
+	"github.com/fovea-obs/fovea/agent/intern"
 )
 
 // Binding says which interface and addresses lead to an endpoint.
@@ -25,20 +26,27 @@ type Node struct {
 // Table answers who is behind an interface or an address. Its methods are safe
 // for concurrent use. All times are in nanoseconds since 1970.
 type Table struct {
-	cluster string
+	cluster  string
+	versions *intern.Set[key, Endpoint]
+	watchers []func(Change)
 
-	// versions are indexed by Number and only ever appended to: readers load
-	// the slice, whose elements do not change.
-	versions atomic.Pointer[[]*Endpoint]
+	// changing is held through a change and while the watchers are told of it,
+	// always before mu, so that they are told in order and may ask the table.
+	changing sync.Mutex
+	// here are the versions that the watchers were told of last, by key.
+	here map[string]*Endpoint
 
 	mu       sync.RWMutex
-	numbers  map[string]Number
 	bindings map[string]Binding
+	// held are the versions that somebody asked for by Hold.
+	held map[Number]bool
 	// links are the indexes of the interfaces that exist, by name; byIndex and
 	// byName say who is behind them.
 	links   map[string]uint32
 	byIndex map[uint32]Number
 	byName  map[string]string // interface to the binding's key
+	// gone are the interfaces that went last, in that order.
+	gone []uint32
 	// addrs has all that is known of an address, in its 16-byte form: one
 	// look-up a flow. Entries that say nothing any more are removed.
 	addrs map[[16]byte]*address
@@ -47,68 +55,96 @@ type Table struct {
 }
 
 // NewTable returns a table of the named cluster that knows the reserved
-// endpoints only.
-func NewTable(cluster string) *Table {
-	t := &Table{
-		cluster:  cluster,
-		numbers:  map[string]Number{},
+// endpoints only. The watchers are told of the changes at this node, one after
+// the other: they may ask the table but not change it.
+func NewTable(cluster string, watchers ...func(Change)) *Table {
+	return &Table{
+		cluster: cluster,
+		versions: intern.New[key](
+			// In the order of the constants.
+			Endpoint{Identity: identityUnknown, Labels: []string{"reserved:unknown"}},
+			Endpoint{Identity: identityWorld, Labels: []string{"reserved:world"}},
+			Endpoint{Identity: identityHost, Cluster: cluster, Labels: []string{"reserved:host"}},
+			Endpoint{Identity: identityRemoteNode, Cluster: cluster, Labels: []string{"reserved:remote-node"}},
+		),
+		watchers: watchers,
+		here:     map[string]*Endpoint{},
 		bindings: map[string]Binding{},
+		held:     map[Number]bool{},
 		links:    map[string]uint32{},
 		byIndex:  map[uint32]Number{},
 		byName:   map[string]string{},
 		addrs:    map[[16]byte]*address{},
 	}
-	t.versions.Store(&[]*Endpoint{})
-	for _, e := range []Endpoint{
-		Unknown:    {Identity: identityUnknown, Labels: []string{"reserved:unknown"}},
-		World:      {Identity: identityWorld, Labels: []string{"reserved:world"}},
-		Host:       {Identity: identityHost, Cluster: cluster, Labels: []string{"reserved:host"}},
-		RemoteNode: {Identity: identityRemoteNode, Cluster: cluster, Labels: []string{"reserved:remote-node"}},
-	} {
-		t.intern(e)
-	}
-	return t
 }
 
-// Intern returns the number of the version e, the same for equal ones.
-func (t *Table) Intern(e Endpoint) Number {
+// Hold returns the number of the version e, the same for equal ones, and keeps
+// it until Drop, however often it is asked for.
+func (t *Table) Hold(e Endpoint) Number {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.intern(e)
-}
-
-func (t *Table) intern(e Endpoint) Number {
-	k := e.key()
-	if n, ok := t.numbers[k]; ok {
-		return n
-	}
-	old := *t.versions.Load()
-	n := Number(len(old))
-	versions := append(old, &e)
-	t.versions.Store(&versions)
-	t.numbers[k] = n
+	n := t.intern(e)
+	t.held[n] = true
 	return n
 }
 
-// At returns the version with number n, which the caller must not change. A
-// number that the table never gave is Unknown.
-func (t *Table) At(n Number) *Endpoint {
-	v := *t.versions.Load()
-	if int(n) >= len(v) {
-		n = Unknown
-	}
-	return v[n]
+// Drop ends what Hold began.
+func (t *Table) Drop(n Number) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.held, n)
 }
 
-// Len is the number of versions: all Numbers are below it.
-func (t *Table) Len() int { return len(*t.versions.Load()) }
+// intern returns a number that is the caller's to note before it unlocks.
+func (t *Table) intern(e Endpoint) Number { return Number(t.versions.Number(e.key(), e)) }
+
+// At returns the version with number n, which the caller must not change. A
+// number that stands for nothing is Unknown.
+func (t *Table) At(n Number) *Endpoint {
+	if e := t.versions.At(uint32(n)); e != nil {
+		return e
+	}
+	return t.versions.At(uint32(Unknown))
+}
+
+// Len is above all Numbers.
+func (t *Table) Len() int { return t.versions.Len() }
+
+// Epoch changes before a Number is given to another version: see package intern.
+func (t *Table) Epoch() uint64 { return t.versions.Epoch() }
+
+// Grown tells whether it is time for a Release.
+func (t *Table) Grown() bool { return t.versions.Grown() }
+
+// Release forgets the versions that the table does not need any more, unless
+// used says that somebody else does. Nobody may be between asking for a Number
+// and telling used of it.
+func (t *Table) Release(used func(Number) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	needed := make(map[Number]bool, len(t.byIndex)+len(t.bindings))
+	for _, n := range t.byIndex {
+		needed[n] = true
+	}
+	for _, a := range t.addrs {
+		for i := range a.pods {
+			needed[a.pods[i].number] = true
+		}
+	}
+	t.versions.Release(func(v uint32) bool {
+		n := Number(v)
+		return needed[n] || t.held[n] || used(n)
+	})
+}
 
 // Set says that from time at on, b holds for the endpoint that the source calls
 // key. What was said of key before ends then, except that addresses it still
 // has go on under the new version.
 func (t *Table) Set(key string, b Binding, at int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.change(func() []string { return t.set(key, b, at) })
+}
+
+func (t *Table) set(key string, b Binding, at int64) (affected []string) {
 	t.forget(at)
 	old := t.bindings[key]
 	t.end(key, old.Addresses, at)
@@ -117,20 +153,23 @@ func (t *Table) Set(key string, b Binding, at int64) {
 	}
 	t.bindings[key] = b
 	if b.Interface != "" {
+		affected = append(affected, t.byName[b.Interface])
 		t.byName[b.Interface] = key
 	}
 	t.begin(key, b.Addresses, t.bind(b), at)
+	return append(affected, key)
 }
 
 // Remove says that the endpoint that the source calls key ended at time at.
 func (t *Table) Remove(key string, at int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget(at)
-	b := t.bindings[key]
-	delete(t.bindings, key)
-	t.end(key, b.Addresses, at)
-	t.unbind(key, b.Interface)
+	t.change(func() []string {
+		t.forget(at)
+		b := t.bindings[key]
+		delete(t.bindings, key)
+		t.end(key, b.Addresses, at)
+		t.unbind(key, b.Interface)
+		return []string{key}
+	})
 }
 
 // Local returns who is behind an interface, Unknown if it is not one that leads

@@ -8,16 +8,17 @@ const ChunkSize = 4096
 // taken is the value of chunk.pins while the writer empties the chunk.
 const taken = -1
 
-// chunk holds ChunkSize records column by column. It has no pointers, so the
-// garbage collector does not scan it.
+// chunk holds ChunkSize records column by column. What has pointers comes first:
+// the garbage collector scans no further.
 type chunk struct {
-	// number is the sequence number of the first record over ChunkSize. It
-	// changes only while the chunk is taken.
-	number uint64
+	// summary is of all rows, once the chunk is full.
+	summary Summary
+	// number is the sequence number of the first record over ChunkSize, and lost
+	// how many of the records before that are of KindLost. They and the summary
+	// change only while the chunk is taken or not full.
+	number, lost uint64
 	// pins counts the readers.
 	pins atomic.Int32
-	// rows is how many rows are complete.
-	rows atomic.Uint32
 
 	Columns
 }
@@ -26,16 +27,16 @@ type chunk struct {
 // below a segment's Len may be read, and none written.
 type Columns struct {
 	Time                [ChunkSize]int64
-	Packets, Bytes      [ChunkSize]uint64
-	Location            [ChunkSize]uint64
+	Bytes               [ChunkSize]uint64
+	Packets             [ChunkSize]uint32
 	Src, Dst            [ChunkSize][16]byte
 	Interface           [ChunkSize]uint32
 	Source, Destination [ChunkSize]uint32
 	SourceService       [ChunkSize]uint32
 	DestinationService  [ChunkSize]uint32
-	DropReason          [ChunkSize]uint32
+	Drop, Names         [ChunkSize]uint32
 	SrcPort, DstPort    [ChunkSize]uint16
-	TCPFlags, CPU       [ChunkSize]uint16
+	TCPFlags            [ChunkSize]uint16
 	SrcMAC, DstMAC      [ChunkSize][6]byte
 	Protocol, Verdict   [ChunkSize]uint8
 	Direction           [ChunkSize]uint8
@@ -44,14 +45,14 @@ type Columns struct {
 }
 
 func (c *Columns) set(i int, r *Record) {
-	c.Time[i], c.Packets[i], c.Bytes[i], c.Location[i] = r.Time, r.Packets, r.Bytes, r.Location
+	c.Time[i], c.Packets[i], c.Bytes[i] = r.Time, r.Packets, r.Bytes
 	c.Src[i], c.Dst[i] = r.Src, r.Dst
 	c.Interface[i] = r.Interface
 	c.Source[i], c.Destination[i] = r.Source, r.Destination
 	c.SourceService[i], c.DestinationService[i] = r.SourceService, r.DestinationService
-	c.DropReason[i] = r.DropReason
+	c.Drop[i], c.Names[i] = r.Drop, r.Names
 	c.SrcPort[i], c.DstPort[i] = r.SrcPort, r.DstPort
-	c.TCPFlags[i], c.CPU[i] = r.TCPFlags, r.CPU
+	c.TCPFlags[i] = r.TCPFlags
 	c.SrcMAC[i], c.DstMAC[i] = r.SrcMAC, r.DstMAC
 	c.Protocol[i], c.Verdict[i], c.Direction[i] = r.Protocol, r.Verdict, r.Direction
 	c.Kind[i], c.Flags[i] = r.Kind, r.Flags
@@ -59,18 +60,29 @@ func (c *Columns) set(i int, r *Record) {
 
 func (c *Columns) get(i int, r *Record) {
 	*r = Record{
-		Time: c.Time[i], Packets: c.Packets[i], Bytes: c.Bytes[i], Location: c.Location[i],
+		Time: c.Time[i], Packets: c.Packets[i], Bytes: c.Bytes[i],
 		Src: c.Src[i], Dst: c.Dst[i],
 		Interface: c.Interface[i],
 		Source:    c.Source[i], Destination: c.Destination[i],
 		SourceService: c.SourceService[i], DestinationService: c.DestinationService[i],
-		DropReason: c.DropReason[i],
-		SrcPort:    c.SrcPort[i], DstPort: c.DstPort[i],
-		TCPFlags: c.TCPFlags[i], CPU: c.CPU[i],
-		SrcMAC: c.SrcMAC[i], DstMAC: c.DstMAC[i],
+		Drop: c.Drop[i], Names: c.Names[i],
+		SrcPort: c.SrcPort[i], DstPort: c.DstPort[i],
+		TCPFlags: c.TCPFlags[i],
+		SrcMAC:   c.SrcMAC[i], DstMAC: c.DstMAC[i],
 		Protocol: c.Protocol[i], Verdict: c.Verdict[i], Direction: c.Direction[i],
 		Kind: c.Kind[i], Flags: c.Flags[i],
 	}
+}
+
+// Touch reads all of a row, and returns something of it. The fields of a row lie
+// in as many lines of the processor's cache as there are columns; who is going to
+// need most of them, and comes from far, waits for all at once this way, and not
+// for one after the other.
+func (c *Columns) Touch(i int) uint64 {
+	return uint64(c.Time[i]) ^ c.Bytes[i] ^ uint64(c.Src[i][15]) ^ uint64(c.Dst[i][15]) ^
+		uint64(c.Packets[i]^c.Interface[i]^c.Source[i]^c.Destination[i]^c.SourceService[i]^c.DestinationService[i]^
+			c.Drop[i]^c.Names[i]) ^ uint64(c.SrcPort[i]^c.DstPort[i]^c.TCPFlags[i]) ^
+		uint64(c.SrcMAC[i][5]^c.DstMAC[i][5]^c.Protocol[i]^c.Verdict[i]^c.Direction[i]^uint8(c.Kind[i])^uint8(c.Flags[i]))
 }
 
 // take claims the chunk for the writer; it fails while a reader holds it.
@@ -104,6 +116,26 @@ type Segment struct {
 
 // Columns gives the segment's rows, to scan.
 func (s *Segment) Columns() *Columns { return &s.chunk.Columns }
+
+// Summary returns what is in the segment, or nil if its chunk is not full yet.
+func (s *Segment) Summary() *Summary {
+	if s.Len < ChunkSize {
+		return nil
+	}
+	return &s.chunk.summary
+}
+
+// Flows returns how many records of flows there ever were before row i: all but
+// those of KindLost.
+func (s *Segment) Flows(i int) uint64 {
+	flows := s.First + uint64(i) - s.chunk.lost
+	for _, k := range s.chunk.Kind[:i] {
+		if k == KindLost {
+			flows--
+		}
+	}
+	return flows
+}
 
 // Record copies row i into *r.
 func (s *Segment) Record(i int, r *Record) { s.chunk.get(i, r) }

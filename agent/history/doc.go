@@ -11,12 +11,16 @@
 // # Chunks
 //
 // Records lie in chunks of [ChunkSize], column by column, so that a filter on
-// one field reads that field's memory only. The ring holds a fixed number of
-// chunks, allocated when first needed. When it is full the writer takes the
-// oldest chunk again: at once if nobody reads it, and otherwise it leaves that
-// chunk to its readers (and then to the garbage collector) and allocates
-// another. A reader therefore never sees a record change, and the writer never
-// waits.
+// one field reads that field's memory only. A chunk that is full has a [Summary]
+// of what is in it, so that a reader can pass over it. The ring holds a fixed
+// number of chunks, allocated when first needed. When it is full the writer
+// takes the oldest chunk again: at once if nobody reads it, and otherwise it
+// leaves that chunk to its readers (and then to the garbage collector) and
+// allocates another. A reader therefore never sees a record change, and the
+// writer never waits.
+//
+// What an interned number stands for is needed for as long as a record has it
+// that can be read: [History.Used] tells which do.
 //
 // # Reading
 //

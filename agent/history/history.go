@@ -3,13 +3,17 @@ package history
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 )
 
 // MinSize is the least memory, in bytes, that a history can be given: two
 // chunks, so that there is always a full one to read.
-const MinSize = 2 * int64(unsafe.Sizeof(chunk{}))
+const MinSize = 2 * chunkBytes
+
+// chunkBytes is a chunk with the lists of its summary.
+const chunkBytes = int64(unsafe.Sizeof(chunk{})) + lists*MaxDistinct*4
 
 // ErrOverwritten is returned for a sequence number that the ring no longer
 // holds.
@@ -28,9 +32,12 @@ type History struct {
 	changed atomic.Pointer[chan struct{}]
 	waiting atomic.Bool
 
-	// The writer's own.
-	current *chunk
-	last    int64
+	// The writer's own. left are the chunks that were left to their readers.
+	current    *chunk
+	left       []*chunk
+	summarizer summarizer
+	last       int64
+	lost       uint64 // records of KindLost
 }
 
 // New returns an empty history that uses at most size bytes for its chunks,
@@ -40,7 +47,7 @@ func New(size int64) (*History, error) {
 	if size < MinSize {
 		return nil, fmt.Errorf("history of %d bytes: at least %d needed", size, MinSize)
 	}
-	h := &History{ring: make([]atomic.Pointer[chunk], size/int64(unsafe.Sizeof(chunk{})))}
+	h := &History{ring: make([]atomic.Pointer[chunk], size/chunkBytes)}
 	ch := make(chan struct{})
 	h.changed.Store(&ch)
 	return h, nil
@@ -58,8 +65,13 @@ func (h *History) Append(r *Record) {
 	if row == 0 {
 		h.current = h.advance(seq)
 	}
+	if r.Kind == KindLost {
+		h.lost++
+	}
 	h.current.set(row, r)
-	h.current.rows.Store(uint32(row + 1))
+	if row == ChunkSize-1 {
+		h.summarizer.seal(h.current)
+	}
 	h.next.Store(seq + 1)
 }
 
@@ -72,12 +84,18 @@ func (h *History) advance(seq uint64) *chunk {
 	if c != nil {
 		h.oldest.Store(seq - uint64(len(h.ring)-1)*ChunkSize)
 	}
-	if c == nil || !c.take() {
+	if len(h.left) > 0 {
+		h.left = slices.DeleteFunc(h.left, (*chunk).take)
+	}
+	if c != nil && !c.take() {
+		h.left = append(h.left, c)
+		c = nil
+	}
+	if c == nil {
 		c = &chunk{}
 		c.pins.Store(taken)
 	}
-	c.number = number
-	c.rows.Store(0)
+	c.number, c.lost = number, h.lost
 	c.pins.Store(0)
 	slot.Store(c)
 	return c
@@ -116,7 +134,8 @@ func (h *History) Capacity() uint64 { return uint64(len(h.ring)-1) * ChunkSize }
 // The caller must Release it. It fails with ErrOverwritten if seq is no longer
 // held; a seq that is not yet written is a mistake and panics.
 func (h *History) Segment(seq uint64) (Segment, error) {
-	if seq >= h.next.Load() {
+	next := h.next.Load()
+	if seq >= next {
 		panic("history: segment of a record that is not written yet")
 	}
 	number := seq / ChunkSize
@@ -129,5 +148,5 @@ func (h *History) Segment(seq uint64) (Segment, error) {
 		c.unpin()
 		return Segment{}, ErrOverwritten
 	}
-	return Segment{chunk: c, First: number * ChunkSize, Len: int(c.rows.Load())}, nil
+	return Segment{chunk: c, First: number * ChunkSize, Len: int(min(ChunkSize, next-number*ChunkSize))}, nil
 }

@@ -6,11 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"unsafe"
 )
-
-// chunkBytes is what New counts for a chunk.
-const chunkBytes = int64(unsafe.Sizeof(chunk{}))
 
 // newHistory returns a history of so many chunks.
 func newHistory(t testing.TB, chunks int) *History {
@@ -22,6 +18,15 @@ func newHistory(t testing.TB, chunks int) *History {
 	return h
 }
 
+// distinct is how many different numbers each column of the tests' records has.
+// They are small, as a summary's cost grows with them; some are more than it lists.
+var distinct = [...]uint32{3 * MaxDistinct, MaxDistinct, 2 * MaxDistinct, 100, 20, 1}
+
+// numbersOf are the interned numbers of a record, in the order of [Used].
+func numbersOf(r *Record) [6]*uint32 {
+	return [...]*uint32{&r.Source, &r.Destination, &r.SourceService, &r.DestinationService, &r.Drop, &r.Names}
+}
+
 // recordOf is the record that the tests write as number n. No two have a field
 // in common but for chance.
 func recordOf(n uint64) (r Record) {
@@ -29,6 +34,9 @@ func recordOf(n uint64) (r Record) {
 	fields := reflect.ValueOf(&r).Elem()
 	for i := range fields.NumField() {
 		randomize(fields.Field(i), rnd)
+	}
+	for i, n := range numbersOf(&r) {
+		*n = 1 + *n%distinct[i]
 	}
 	r.Time = int64(n) + 1
 	return r

@@ -9,7 +9,8 @@ const (
 	// KindDrop is packets that the kernel dropped.
 	KindDrop
 	// KindLost is events that were lost before they reached the history:
-	// Packets holds how many, CPU where; all other fields but Time are unset.
+	// Packets holds how many, Interface the CPU; all other fields but Time are
+	// unset.
 	KindLost
 )
 
@@ -43,11 +44,10 @@ const (
 type Record struct {
 	// Time in nanoseconds since 1970, unique and increasing on a node.
 	Time int64
-	// Packets and Bytes seen since the connection's last report. Bytes are of
-	// whole frames, as the interface counts them.
-	Packets, Bytes uint64
-	// Location is the kernel address at which a packet was dropped.
-	Location uint64
+	// Bytes of whole frames, as the interface counts them, and Packets since the
+	// connection's last report.
+	Bytes   uint64
+	Packets uint32
 	// Src and Dst are the packet's addresses: see FlagIPv6.
 	Src, Dst [16]byte
 	// Interface is the index of the network interface, in the agent's network
@@ -59,15 +59,16 @@ type Record struct {
 	// SourceService and DestinationService are numbers of services (package
 	// service), 0 for none.
 	SourceService, DestinationService uint32
-	// DropReason is the kernel's enum skb_drop_reason, of a drop.
-	DropReason uint32
+	// Drop is the number of why and where a packet was dropped (package drop), 0
+	// for none.
+	Drop uint32
+	// Names is the number of the ends' DNS names (package dns), 0 for none.
+	Names uint32
 	// SrcPort and DstPort of TCP, UDP and SCTP, in host order. For ICMP and
 	// ICMPv6 SrcPort is the message's type and DstPort its code.
 	SrcPort, DstPort uint16
 	// TCPFlags are the low nine bits of the TCP header's flags, FIN first.
 	TCPFlags uint16
-	// CPU that lost events, of a KindLost.
-	CPU uint16
 	// SrcMAC and DstMAC of the frame.
 	SrcMAC, DstMAC [6]byte
 	// Protocol is the IP protocol number.

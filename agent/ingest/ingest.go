@@ -1,9 +1,12 @@
 package ingest
 
 import (
+	"math"
 	"net/netip"
 	"unsafe"
 
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -26,49 +29,95 @@ type Ingest struct {
 	History   *history.History
 	Endpoints *endpoint.Table
 	Services  *service.Table
+	Names     *dns.Table
+	Drops     *drop.Table
 
 	record history.Record
+	// drops are the numbers of drops in an epoch of theirs.
+	drops map[drop.Drop]uint32
+	epoch uint64
 }
 
 // Event appends what the kernel told at a time, in nanoseconds since 1970.
 func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 	r := &in.record
 	*r = history.Record{
-		Time:       at,
-		Packets:    e.Packets,
-		Bytes:      e.Bytes,
-		Location:   e.Location,
-		Src:        *(*[16]byte)(unsafe.Pointer(&e.Src)),
-		Dst:        *(*[16]byte)(unsafe.Pointer(&e.Dst)),
-		Interface:  e.Ifindex,
-		DropReason: e.DropReason,
-		SrcPort:    e.Sport,
-		DstPort:    e.Dport,
-		TCPFlags:   e.TcpFlags,
-		SrcMAC:     e.SrcMac,
-		DstMAC:     e.DstMac,
-		Protocol:   e.Protocol,
-		Verdict:    verdictForwarded,
-		Kind:       history.KindTrace,
-		Flags:      flags(e),
+		Time:      at,
+		Bytes:     e.Bytes,
+		Src:       *(*[16]byte)(unsafe.Pointer(&e.Src)),
+		Dst:       *(*[16]byte)(unsafe.Pointer(&e.Dst)),
+		Interface: e.Ifindex,
+		SrcPort:   e.Sport,
+		DstPort:   e.Dport,
+		TCPFlags:  e.TcpFlags,
+		SrcMAC:    e.SrcMac,
+		DstMAC:    e.DstMac,
+		Protocol:  e.Protocol,
+		Verdict:   verdictForwarded,
+		Kind:      history.KindTrace,
+		Flags:     flags(e),
 	}
 	if bpf.FoveaEventKind(e.Kind) == bpf.FoveaEventKindEVENT_DROP {
 		r.Kind = history.KindDrop
 		r.Verdict = verdictDropped
+		r.Drop = in.drop(drop.Drop{Reason: e.DropReason, Location: e.Location})
 	}
 	r.Direction = direction(r)
 	in.name(r)
-	in.History.Append(r)
+	in.append(e.Packets)
 }
 
 // Lost appends that events were lost on a CPU.
 func (in *Ingest) Lost(cpu int, events uint64, at int64) {
-	in.record = history.Record{Time: at, Kind: history.KindLost, CPU: uint16(cpu), Packets: events}
+	in.record = history.Record{Time: at, Kind: history.KindLost, Interface: uint32(cpu)}
+	in.append(events)
+}
+
+// append appends the record for so many packets: more than it has room for take
+// more than one.
+func (in *Ingest) append(packets uint64) {
+	for ; packets > math.MaxUint32; packets -= math.MaxUint32 {
+		more := in.record
+		more.Packets, more.Bytes = math.MaxUint32, 0
+		in.History.Append(&more)
+	}
+	in.record.Packets = uint32(packets)
 	in.History.Append(&in.record)
 }
 
-// Flush wakes the history's readers.
-func (in *Ingest) Flush() { in.History.Notify() }
+// Flush wakes the history's readers, and now and then has the tables forget what
+// is in no record any more. It is to be called once a second or oftener: also
+// while no event comes, what the tables hold may change.
+func (in *Ingest) Flush() {
+	in.History.Notify()
+	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Drops.Grown() {
+		in.release()
+	}
+}
+
+// release is called by the only goroutine that puts numbers into records, so
+// that no number is on its way to one.
+func (in *Ingest) release() {
+	used := in.History.Used()
+	in.Drops.Release(used.Drops.Has)
+	in.Names.Release(used.Names.Has)
+	// Services hold endpoints.
+	in.Services.Release(func(n service.Number) bool { return used.Services.Has(uint32(n)) })
+	in.Endpoints.Release(func(n endpoint.Number) bool { return used.Endpoints.Has(uint32(n)) })
+}
+
+// drop returns the number of a drop, of which a storm has millions alike.
+func (in *Ingest) drop(d drop.Drop) uint32 {
+	if epoch := in.Drops.Epoch(); in.drops == nil || epoch != in.epoch {
+		in.drops, in.epoch = map[drop.Drop]uint32{}, epoch
+	}
+	n, ok := in.drops[d]
+	if !ok {
+		n = in.Drops.Number(d)
+		in.drops[d] = n
+	}
+	return n
+}
 
 func flags(e *bpf.FoveaEvent) history.Flags {
 	var f history.Flags
@@ -124,9 +173,24 @@ func (in *Ingest) name(r *history.Record) {
 	}
 	if local != endpoint.Unknown {
 		*near.number = uint32(local)
+	} else {
+		in.set(near, in.Endpoints.Remote(near.addr, r.Time), r.Protocol)
+	}
+	// A service is told by its own name only: Hubble's UI shows no flow that has
+	// both. Names of pods and nodes are theirs already.
+	source, destination := netip.AddrFrom16(r.Src), netip.AddrFrom16(r.Dst)
+	if r.SourceService != 0 || r.DestinationService != 0 {
 		return
 	}
-	in.set(near, in.Endpoints.Remote(near.addr, r.Time), r.Protocol)
+	if endpoint.Number(r.Source) != endpoint.World {
+		source = netip.Addr{}
+	}
+	if endpoint.Number(r.Destination) != endpoint.World {
+		destination = netip.Addr{}
+	}
+	if source.IsValid() || destination.IsValid() {
+		r.Names = in.Names.Lookup(source, destination)
+	}
 }
 
 // end is one of a record's two, and where its name goes.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -46,7 +48,8 @@ func newIngest(t testing.TB) *Ingest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Services: service.NewTable()}
+	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Names: dns.NewTable(), Drops: drop.NewTable()}
+	in.Services = service.NewTable("prod", in.Endpoints)
 	set := func(pod, iface, address string, at int64) {
 		in.Endpoints.Set(pod, endpoint.Binding{
 			Endpoint:  endpoint.ForPod("prod", "shop", pod, nil, nil),
@@ -67,12 +70,8 @@ func newIngest(t testing.TB) *Ingest {
 	frontend := func(address string, port uint16, protocol uint8) service.Frontend {
 		return service.Frontend{Address: netip.MustParseAddr(address), Port: port, Protocol: protocol}
 	}
-	named := func(name string) service.Service {
-		return service.Service{
-			Namespace: "shop", Name: name, Endpoint: in.Endpoints.Intern(endpoint.ForService("prod", "shop", name)),
-		}
-	}
-	in.Services.Replace(map[service.Frontend]service.Service{
+	named := func(name string) service.Name { return service.Name{Namespace: "shop", Name: name} }
+	in.Services.Replace(map[service.Frontend]service.Name{
 		frontend("10.96.0.1", 80, tcp):   named("web"),
 		frontend("10.96.0.53", 0, 0):     named("dns"),
 		frontend("192.0.2.1", 3080, tcp): named("web"),
@@ -125,7 +124,7 @@ func TestFields(t *testing.T) {
 	}
 	event.Src.Words, event.Dst.Words = words("198.51.100.1"), words("198.51.100.2")
 	record := history.Record{
-		Time: 1000, Packets: 2, Bytes: 3, Location: 4, Interface: ifUnknown, DropReason: 6,
+		Time: 1000, Packets: 2, Bytes: 3, Interface: ifUnknown,
 		Src: netip.MustParseAddr("198.51.100.1").As16(), Dst: netip.MustParseAddr("198.51.100.2").As16(),
 		Source: uint32(endpoint.World), Destination: uint32(endpoint.World),
 		SrcPort: 7, DstPort: 8, TCPFlags: 0x109, Protocol: tcp, Verdict: 1, Kind: history.KindTrace,
@@ -135,7 +134,8 @@ func TestFields(t *testing.T) {
 		"trace": func(*bpf.FoveaEvent, *history.Record) {},
 		"drop": func(e *bpf.FoveaEvent, r *history.Record) {
 			e.Kind = uint8(bpf.FoveaEventKindEVENT_DROP)
-			r.Kind, r.Verdict = history.KindDrop, 2
+			// The first drop there is.
+			r.Kind, r.Verdict, r.Drop = history.KindDrop, 2, 1
 		},
 		"IPv6": func(e *bpf.FoveaEvent, r *history.Record) {
 			e.Flags, r.Flags = ipv6, history.FlagIPv6
@@ -276,10 +276,36 @@ func TestLost(t *testing.T) {
 	in := newIngest(t)
 	// What was there before leaves no trace.
 	in.Event(eventOf("10.1.0.1:1", "10.96.0.1:80", ifWeb, local|from), 1)
-	in.Lost(300, 1<<40, 1000)
-	want := history.Record{Time: 1000, Kind: history.KindLost, CPU: 300, Packets: 1 << 40}
+	in.Lost(300, 1<<20, 1000)
+	want := history.Record{Time: 1000, Kind: history.KindLost, Interface: 300, Packets: 1 << 20}
 	if diff := cmp.Diff(want, in.last(t)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestManyPackets has counts that one record has no room for.
+func TestManyPackets(t *testing.T) {
+	const packets, bytes = 3<<32 + 5, 7 << 40
+	in := newIngest(t)
+	e := eventOf("10.1.0.1:1", "10.1.0.3:2", ifWeb, local|from)
+	e.Packets, e.Bytes = packets, bytes
+	in.Event(e, 1000)
+	s, err := in.History.Segment(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	var gotPackets, gotBytes uint64
+	for i := range s.Len {
+		var r history.Record
+		s.Record(i, &r)
+		gotPackets, gotBytes = gotPackets+uint64(r.Packets), gotBytes+r.Bytes
+		if r.Source != in.last(t).Source || r.SrcPort != 1 {
+			t.Errorf("record %d is of another flow", i)
+		}
+	}
+	if gotPackets != packets || gotBytes != bytes {
+		t.Errorf("%d packets, %d bytes in %d records, want %d, %d", gotPackets, gotBytes, s.Len, uint64(packets), uint64(bytes))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
@@ -39,22 +38,4 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/history.ChunkSize, "ns/record")
-}
-
-// BenchmarkEncode writes a flow as a message and marshals that.
-func BenchmarkEncode(b *testing.B) {
-	f := newFixture(b)
-	f.pod("shop/web", "10.0.0.1", endpoint.Workload{Kind: "Deployment", Name: "web"}, map[string]string{"app": "web"})
-	f.pod("shop/db", "10.0.0.2", endpoint.Workload{Kind: "StatefulSet", Name: "db"}, map[string]string{"app": "db"})
-	r, err := f.record("tcp shop/web:40000 -> shop/db:5432 flags=SYN from forward egress interface=7 mac")
-	if err != nil {
-		b.Fatal(err)
-	}
-	e := newEncoder(f.server, nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := proto.Marshal(e.flow(&row{Record: r})); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -2,12 +2,18 @@
 //
 // # A request's way
 //
-// GetFlows compiles its filters to a plan once. A reader then goes through the
-// history's chunks, holds each only while it looks at it, lets the plan pick
-// the rows that pass, block by block, and copies those. Only for them an
-// encoder writes a [flow.Flow], with the parts that the field mask asks for.
-// Filters on endpoints and services are asked once of each interned number, as
-// what that stands for never changes; the rest look at the history's columns.
+// GetFlows has package filter compile its filters to a plan once. A reader then
+// goes through the history's chunks. It holds a chunk only while it looks at it:
+// the plan picks the rows that pass, and package encode writes those straight
+// into bytes as they go over the wire, with the parts that the field mask asks
+// for. What was written is sent when the chunk is let go, so a client that does
+// not read holds up nobody. Filters on endpoints, services and names are asked
+// once of each interned number; the rest look at the history's columns, and a
+// chunk that has nothing of what is asked for, by its summary, is passed over.
+// Package lookup knows what numbers stand for, for both.
+//
+// Streams look through the history one chunk at a time each, and together with
+// half of the processors: the other half is ingest's.
 //
 // # Which flows are sent
 //
@@ -33,6 +39,25 @@
 // of flows and the time at which it goes on. A look-up of flows by uuid goes
 // straight to them and passes other losses over.
 //
+// ServerStatus and GetNodes count flows and not what was lost, and the rate is of
+// the last minute, or of as much of it as the history holds.
+//
+// # Agent events
+//
+// GetAgentEvents tells what package event keeps: that the agent started, the
+// endpoints of this node that came, changed and went, and the services. Its
+// fields work together as those of GetFlows do. An endpoint is one that has an
+// interface here, and its id is that of flows, the interface's index. One that
+// changed, in its labels or its workload, is told as regenerated. A service is
+// told frontend by frontend, each with an id of its own, without its backends
+// and type, which no table knows. Events that were overwritten before a slow
+// client was sent them are left out: the API has no message for that.
+//
+// Debug events are those of Cilium's datapath, which has them only when told so.
+// GetDebugEvents answers as such a Cilium does that was not: there is none, and a
+// client that follows waits for the first. So clients that ask for all there is
+// need not know who answers.
+//
 // # What is refused
 //
 // All that the API does not allow fails with InvalidArgument and names the
@@ -41,13 +66,17 @@
 // filter on something that no flow of this agent has, such as HTTP, matches
 // nothing, but its value is checked.
 //
+// A list of filters may have 1,000 of them and 128 KiB, as each flow is held
+// against all. How many may ask at a time is the server's to bound: see package
+// rpc.
+//
 // # Where flows differ from Cilium's
 //
-// Their uuid tells where they lie: see [FormatUUID]. Drops are the kernel's: it
+// Their uuid tells where they lie: see lookup.FormatUUID. Drops are the kernel's: it
 // does not know of policies, so drop_reason_desc is unknown unless one of
 // Hubble's reasons says the same as the kernel's, and the event's sub-type then
 // is 255. The kernel's own words are in Summary and in extensions, a
-// [structpb.Struct]:
+// google.protobuf.Struct:
 //
 //	packets, bytes   what the flow stands for
 //	drop.reason      a name of enum skb_drop_reason

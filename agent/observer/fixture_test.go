@@ -15,10 +15,15 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
 // fixture is a server over a small history. Record i is written at second i+1
@@ -27,12 +32,14 @@ type fixture struct {
 	history   *history.History
 	endpoints *endpoint.Table
 	services  *service.Table
+	fqdns     *dns.Table
+	drops     *drop.Table
 	config    Config
 	server    *Server
 
 	known     map[string]endpoint.Number
 	addresses map[string]string
-	frontends map[service.Frontend]service.Service
+	frontends map[service.Frontend]service.Name
 	written   atomic.Int64
 }
 
@@ -43,13 +50,14 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{
-		history: h, endpoints: endpoint.NewTable("prod"), services: service.NewTable(),
+		history: h, endpoints: endpoint.NewTable("prod"), fqdns: dns.NewTable(), drops: drop.NewTable(),
 		known:     map[string]endpoint.Number{"world": endpoint.World, "host": endpoint.Host},
 		addresses: map[string]string{},
-		frontends: map[service.Frontend]service.Service{},
+		frontends: map[service.Frontend]service.Name{},
 	}
+	f.services = service.NewTable("prod", f.endpoints)
 	f.config = Config{
-		History: h, Endpoints: f.endpoints, Services: f.services,
+		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Drops: f.drops,
 		NodeName: "node-1.example.com", Cluster: "prod", Version: "0.1.0", Address: "192.0.2.1",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		Started:  time.Unix(0, 0),
@@ -75,17 +83,16 @@ func (f *fixture) restart() { f.server = New(f.config) }
 func (f *fixture) pod(name, address string, workload endpoint.Workload, labels map[string]string) {
 	namespace, pod, _ := strings.Cut(name, "/")
 	e := endpoint.ForPod("prod", namespace, pod, labels, []endpoint.Workload{workload})
-	f.known[name] = f.endpoints.Intern(e)
+	f.known[name] = f.endpoints.Hold(e)
 	f.addresses[name] = address
 }
 
 // service makes a service known, which has a number and an endpoint of its own.
 func (f *fixture) service(name, address string) {
 	namespace, plain, _ := strings.Cut(name, "/")
-	f.known[name] = f.endpoints.Intern(endpoint.ForService("prod", namespace, plain))
+	f.known[name] = f.endpoints.Hold(endpoint.ForService("prod", namespace, plain))
 	f.addresses[name] = address
-	s := service.Service{Namespace: namespace, Name: plain, Endpoint: f.known[name]}
-	f.frontends[service.Frontend{Address: netip.MustParseAddr(address)}] = s
+	f.frontends[service.Frontend{Address: netip.MustParseAddr(address)}] = service.Name{Namespace: namespace, Name: plain}
 	f.services.Replace(f.frontends)
 }
 
@@ -118,8 +125,8 @@ func (f *fixture) record(line string) (history.Record, error) {
 	case "lost":
 		r = history.Record{Kind: history.KindLost}
 		n, err := strconv.Atoi(words[1])
-		r.Packets = uint64(n)
-		return r, joinErrors(err, options(&r, words[2:]))
+		r.Packets = uint32(n)
+		return r, joinErrors(err, f.options(&r, words[2:]))
 	case "drop":
 		r.Kind, r.Verdict = history.KindDrop, uint8(flowpb.Verdict_DROPPED)
 		words = words[1:]
@@ -137,7 +144,8 @@ func (f *fixture) record(line string) (history.Record, error) {
 	var err1, err2 error
 	r.Source, r.SourceService, r.Src, r.SrcPort, err1 = f.end(words[1], &r)
 	r.Destination, r.DestinationService, r.Dst, r.DstPort, err2 = f.end(words[3], &r)
-	return r, joinErrors(err1, err2, options(&r, words[4:]))
+	r.Names = f.fqdns.Lookup(netip.AddrFrom16(r.Src), netip.AddrFrom16(r.Dst))
+	return r, joinErrors(err1, err2, f.options(&r, words[4:]))
 }
 
 func (f *fixture) end(s string, r *history.Record) (number, svc uint32, address [16]byte, port uint16, err error) {
@@ -165,7 +173,8 @@ func (f *fixture) end(s string, r *history.Record) (number, svc uint32, address 
 	return uint32(who), uint32(f.services.Lookup(a, port, r.Protocol)), a.As16(), port, nil
 }
 
-func options(r *history.Record, words []string) error {
+func (f *fixture) options(r *history.Record, words []string) error {
+	var d drop.Drop
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		n, err := strconv.ParseUint(value, 0, 64)
@@ -206,13 +215,13 @@ func options(r *history.Record, words []string) error {
 		case "interface":
 			r.Interface = uint32(n)
 		case "reason":
-			r.DropReason = uint32(n)
+			d.Reason = uint32(n)
 		case "at":
-			r.Location = n
+			d.Location = n
 		case "cpu":
-			r.CPU = uint16(n)
+			r.Interface = uint32(n)
 		case "packets":
-			r.Packets = n
+			r.Packets = uint32(n)
 		case "bytes":
 			r.Bytes = n
 		default:
@@ -221,6 +230,9 @@ func options(r *history.Record, words []string) error {
 		if err != nil {
 			return fmt.Errorf("option %s: %w", w, err)
 		}
+	}
+	if r.Kind == history.KindDrop {
+		r.Drop = f.drops.Number(d)
 	}
 	return nil
 }
@@ -236,13 +248,21 @@ func joinErrors(errs ...error) error {
 
 // stream is the server's side of a call without a connection.
 type stream struct {
-	grpc.ServerStream
+	grpc.ServerStreamingServer[observerpb.GetFlowsResponse]
 	ctx  context.Context
 	send func(*observerpb.GetFlowsResponse) error
 }
 
-func (s *stream) Context() context.Context                  { return s.ctx }
-func (s *stream) Send(r *observerpb.GetFlowsResponse) error { return s.send(r) }
+func (s *stream) Context() context.Context { return s.ctx }
+
+// SendMsg reads the bytes as a client does.
+func (s *stream) SendMsg(m any) error {
+	r := &observerpb.GetFlowsResponse{}
+	if err := proto.Unmarshal(m.(*rpc.Wire).Bytes, r); err != nil {
+		return err
+	}
+	return s.send(r)
+}
 
 // get runs a request to its end.
 func (f *fixture) get(ctx context.Context, req *observerpb.GetFlowsRequest) ([]*observerpb.GetFlowsResponse, error) {
@@ -257,7 +277,7 @@ func (f *fixture) get(ctx context.Context, req *observerpb.GetFlowsRequest) ([]*
 // sequence is the sequence number of a flow.
 func (f *fixture) sequence(t testing.TB, flow *flowpb.Flow) uint64 {
 	t.Helper()
-	instance, n, ok := ParseUUID(flow.GetUuid())
+	instance, n, ok := lookup.ParseUUID(flow.GetUuid())
 	if !ok || instance != f.config.Instance {
 		t.Fatalf("uuid %q is not one of this server", flow.GetUuid())
 	}

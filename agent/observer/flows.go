@@ -3,29 +3,40 @@ package observer
 import (
 	"context"
 	"math"
-	"strconv"
 	"time"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/observer/encode"
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
+
+// batchBytes is how much is encoded while a chunk is held, and so what a stream
+// needs of memory, more or less: what is sent waits in gRPC's buffers, which the
+// client's flow control bounds.
+const batchBytes = 32 << 10
 
 // flowStream is a call of GetFlows.
 type flowStream struct {
 	s       *Server
 	reader  reader
-	encoder *encoder
-	stream  grpc.ServerStreamingServer[observerpb.GetFlowsResponse]
+	encoder *encode.Encoder
+	stream  grpc.ServerStream
 	follow  bool
+	// touched is of no use, but the compiler does not know.
+	touched uint64
 	// left is how many flows may still be sent, sent how many were.
 	left, sent uint64
+	// batch is messages, and ends where each of them does.
+	batch []byte
+	ends  []int
+	// message is the one that is being sent.
+	message rpc.Wire
 }
 
 // GetFlows sends the flows that a request asks for. See the package's
@@ -33,7 +44,7 @@ type flowStream struct {
 func (s *Server) GetFlows(
 	req *observerpb.GetFlowsRequest, stream grpc.ServerStreamingServer[observerpb.GetFlowsResponse],
 ) error {
-	f, err := s.newFlowStream(req)
+	f, err := s.newFlowStream(stream.Context(), req)
 	if err != nil {
 		return err
 	}
@@ -45,32 +56,28 @@ func (s *Server) GetFlows(
 	return err
 }
 
-func (s *Server) newFlowStream(req *observerpb.GetFlowsRequest) (*flowStream, error) {
-	if req.GetFirst() && req.GetFollow() {
-		return nil, status.Error(codes.InvalidArgument,
-			"first: not valid with follow: the first flows are the oldest, and those to follow the newest")
+func (s *Server) newFlowStream(ctx context.Context, req *observerpb.GetFlowsRequest) (*flowStream, error) {
+	if err := check(req); err != nil {
+		return nil, err
 	}
-	for field, t := range map[string]*timestamppb.Timestamp{"since": req.GetSince(), "until": req.GetUntil()} {
-		if t != nil && !t.IsValid() {
-			return nil, invalid(field, strconv.FormatInt(t.GetSeconds(), 10)+" s", "a time in the years 1 to 9999")
-		}
-	}
-	m, err := maskOf(req)
+	m, err := encode.MaskOf(req)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(s, req.GetWhitelist(), req.GetBlacklist())
+	p, err := s.compiler.Compile(req.GetWhitelist(), req.GetBlacklist())
 	if err != nil {
 		return nil, err
 	}
-	f := &flowStream{s: s, encoder: newEncoder(s, m), follow: req.GetFollow(), left: math.MaxUint64}
-	f.reader = reader{history: s.c.History, plan: p, since: math.MinInt64, until: math.MaxInt64}
-	f.start(req)
+	f := &flowStream{s: s, encoder: s.encoders.New(m), follow: req.GetFollow(), left: math.MaxUint64}
+	f.reader = reader{history: s.c.History, plan: p, gate: s.gate, since: math.MinInt64, until: math.MaxInt64}
+	if err := f.start(ctx, req); err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
 	return f, nil
 }
 
 // start finds where the request begins and ends.
-func (f *flowStream) start(req *observerpb.GetFlowsRequest) {
+func (f *flowStream) start(ctx context.Context, req *observerpb.GetFlowsRequest) error {
 	r, number := &f.reader, req.GetNumber()
 	if req.GetSince() != nil {
 		r.since = nanoseconds(req.GetSince())
@@ -92,8 +99,9 @@ func (f *flowStream) start(req *observerpb.GetFlowsRequest) {
 	case req.GetFirst(), number == 0 && !f.follow:
 		r.next = r.history.Oldest()
 	default:
-		r.rewind(number, now)
+		return r.rewind(ctx, number, now)
 	}
+	return nil
 }
 
 // nanoseconds since 1970, or the nearest number of them that there is.
@@ -119,11 +127,32 @@ func (f *flowStream) run(ctx context.Context) error {
 		if err := f.wait(ctx); err != nil {
 			return status.FromContextError(err).Err()
 		}
-		if err := f.send(f.reader.read()); err != nil {
+		f.batch, f.ends = f.batch[:0], f.ends[:0]
+		if err := f.reader.read(ctx, f); err != nil {
+			return status.FromContextError(err).Err()
+		}
+		if err := f.send(); err != nil {
 			return err
 		}
 	}
 	return f.sendLost()
+}
+
+func (f *flowStream) renew() { f.encoder.Renew() }
+
+// take also counts the flows, but not the lost events.
+func (f *flowStream) take(c *history.Columns, row int, sequence uint64) bool {
+	f.touched ^= c.Touch(row)
+	if c.Kind[row] == history.KindLost {
+		f.batch = f.encoder.Lost(f.batch, flowpb.LostEventSource_PERF_EVENT_RING_BUFFER,
+			uint64(c.Packets[row]), int(c.Interface[row]), c.Time[row])
+	} else {
+		f.left--
+		f.sent++
+		f.batch = f.encoder.Flow(f.batch, c, row, sequence)
+	}
+	f.ends = append(f.ends, len(f.batch))
+	return f.left > 0 && len(f.batch) < batchBytes
 }
 
 // wait returns when there is something to read.
@@ -142,38 +171,22 @@ func (f *flowStream) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (f *flowStream) send(rows []row) error {
+// send sends the batch, and before it what was lost before it.
+func (f *flowStream) send() error {
 	if f.reader.lostAt != 0 {
 		if err := f.sendLost(); err != nil {
 			return err
 		}
 	}
-	for i := range rows {
-		if f.left == 0 {
-			break
-		}
-		if err := f.stream.Send(f.response(&rows[i])); err != nil {
+	begin := 0
+	for _, end := range f.ends {
+		f.message.Bytes = f.batch[begin:end]
+		if err := f.stream.SendMsg(&f.message); err != nil {
 			return err
 		}
+		begin = end
 	}
 	return nil
-}
-
-// response also counts the flows that are sent, but not the lost events.
-func (f *flowStream) response(r *row) *observerpb.GetFlowsResponse {
-	out := &observerpb.GetFlowsResponse{NodeName: f.s.name, Time: timestamp(r.Time)}
-	if r.Kind == history.KindLost {
-		out.ResponseTypes = &observerpb.GetFlowsResponse_LostEvents{LostEvents: &flowpb.LostEvent{
-			Source:        flowpb.LostEventSource_PERF_EVENT_RING_BUFFER,
-			NumEventsLost: r.Packets,
-			Cpu:           wrapperspb.Int32(int32(r.CPU)),
-		}}
-		return out
-	}
-	f.left--
-	f.sent++
-	out.ResponseTypes = &observerpb.GetFlowsResponse_Flow{Flow: f.encoder.flow(r)}
-	return out
 }
 
 // sendLost tells how many records were overwritten before they were read, if
@@ -187,10 +200,7 @@ func (f *flowStream) sendLost() error {
 	if at == 0 {
 		at = f.s.c.Now().UnixNano()
 	}
-	lost := &flowpb.LostEvent{Source: flowpb.LostEventSource_HUBBLE_RING_BUFFER, NumEventsLost: r.lost}
+	f.message.Bytes = f.encoder.Lost(nil, flowpb.LostEventSource_HUBBLE_RING_BUFFER, r.lost, -1, at)
 	r.lost, r.lostAt = 0, 0
-	return f.stream.Send(&observerpb.GetFlowsResponse{
-		NodeName: f.s.name, Time: timestamp(at),
-		ResponseTypes: &observerpb.GetFlowsResponse_LostEvents{LostEvents: lost},
-	})
+	return f.stream.SendMsg(&f.message)
 }

@@ -3,6 +3,7 @@ package observer
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,13 +32,18 @@ type namespaces struct {
 	mu sync.Mutex
 	// next is the sequence number up to which the history was read.
 	next uint64
-	// seen is the time of the last flow of each endpoint version, 0 if there
-	// was none.
-	seen []int64
+	// seen is when each namespace had its last flow.
+	seen map[space]int64
+	// latest is the time of the last flow of each endpoint version since the last
+	// chunk was begun, 0 if there was none.
+	latest []int64
 }
 
+// space is a namespace of a cluster.
+type space struct{ cluster, namespace string }
+
 func newNamespaces(h *history.History, t *endpoint.Table) *namespaces {
-	return &namespaces{history: h, endpoints: t}
+	return &namespaces{history: h, endpoints: t, seen: map[space]int64{}}
 }
 
 // Run keeps track of the namespaces seen, until ctx ends, and returns nil.
@@ -53,6 +59,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		changed := n.history.Changed()
 		n.read()
+		n.forget(s.remembered())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -78,43 +85,53 @@ func (n *namespaces) read() {
 	}
 }
 
+// note is told of a segment while it is held, in which numbers keep their
+// meaning.
 func (n *namespaces) note(s *history.Segment) {
-	if size := n.endpoints.Len(); size > len(n.seen) {
-		n.seen = append(n.seen, make([]int64, size-len(n.seen))...)
+	if size := n.endpoints.Len(); size > len(n.latest) {
+		n.latest = append(n.latest, make([]int64, size-len(n.latest))...)
 	}
 	c := s.Columns()
+	var numbers []uint32
 	for row := int(n.next - s.First); row < s.Len; row++ {
 		for _, number := range [2]uint32{c.Source[row], c.Destination[row]} {
-			if int(number) < len(n.seen) {
-				n.seen[number] = c.Time[row]
+			if n.latest[number] == 0 {
+				numbers = append(numbers, number)
 			}
+			n.latest[number] = c.Time[row]
 		}
+	}
+	for _, number := range numbers {
+		if e := n.endpoints.At(endpoint.Number(number)); e.Namespace != "" {
+			k := space{e.Cluster, e.Namespace}
+			n.seen[k] = max(n.seen[k], n.latest[number])
+		}
+		n.latest[number] = 0
 	}
 }
 
-// list returns the namespaces seen since a time, sorted by cluster and name.
-// The cluster called default is told as none.
-func (n *namespaces) list(since int64) []*observerpb.Namespace {
-	n.read()
+// forget forgets the namespaces that were not seen since a time.
+func (n *namespaces) forget(since int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	type key struct{ cluster, namespace string }
-	found := map[key]bool{}
-	for number, at := range n.seen {
-		if at == 0 || at < since {
-			continue
-		}
-		e := n.endpoints.At(endpoint.Number(number))
-		k := key{e.Cluster, e.Namespace}
+	maps.DeleteFunc(n.seen, func(_ space, at int64) bool { return at < since })
+}
+
+// remembered is the time since which namespaces are known.
+func (s *Server) remembered() int64 { return s.c.Now().Add(-rememberNamespace).UnixNano() }
+
+// list returns the namespaces seen since a time, sorted by cluster and name, and
+// forgets all others. The cluster called default is told as none.
+func (n *namespaces) list(since int64) []*observerpb.Namespace {
+	n.read()
+	n.forget(since)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []*observerpb.Namespace
+	for k := range n.seen {
 		if k.cluster == peer.DefaultCluster {
 			k.cluster = ""
 		}
-		if k.namespace != "" {
-			found[k] = true
-		}
-	}
-	var out []*observerpb.Namespace
-	for k := range found {
 		out = append(out, &observerpb.Namespace{Cluster: k.cluster, Namespace: k.namespace})
 	}
 	slices.SortFunc(out, func(a, b *observerpb.Namespace) int {

@@ -1,17 +1,20 @@
 package observer
 
 import (
+	"context"
 	"math"
 	"sort"
 
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/observer/filter"
 )
 
 // reader goes through a history and finds what passes a plan. It holds a chunk
 // only while it looks at it.
 type reader struct {
 	history *history.History
-	plan    *plan
+	plan    *filter.Plan
+	gate    gate
 	// next is where to go on, end where the request ends.
 	next, end uint64
 	// since and until are the first and the last time that are wanted. done
@@ -23,8 +26,6 @@ type reader struct {
 	// is none yet.
 	lost   uint64
 	lostAt int64
-	// rows is room for a block's matches.
-	rows []row
 }
 
 // exhausted tells whether all has been read that the request asks for.
@@ -33,35 +34,75 @@ func (r *reader) exhausted() bool { return r.done || r.next >= r.end }
 // pending tells whether there is something to read.
 func (r *reader) pending() bool { return r.next < min(r.end, r.history.Next()) }
 
-// read returns the next records that pass, all of one chunk, and none if there
-// are none in it. They are valid until the next call. There must be something
-// pending.
-func (r *reader) read() []row {
-	r.rows = r.rows[:0]
-	last := min(r.end, r.history.Next())
-	if r.next = min(last, r.plan.forward(r.next)); r.next == last {
-		return nil
+// read has take look at the next records that pass, all of one chunk. There must
+// be something pending.
+func (r *reader) read(ctx context.Context, take sink) error {
+	if err := r.gate.enter(ctx); err != nil {
+		return err
 	}
+	defer r.gate.leave()
+	last := min(r.end, r.history.Next())
+	if r.next = min(last, r.plan.Forward(r.next)); r.next < last {
+		r.readChunk(last, take)
+	} else {
+		r.done = r.after(last - 1)
+	}
+	return nil
+}
+
+func (r *reader) readChunk(last uint64, take sink) {
 	segment, err := r.history.Segment(r.next)
 	if err != nil {
 		r.skip()
-		return nil
+		return
 	}
 	defer segment.Release()
+	columns := segment.Columns()
 	if r.lost > 0 && r.lostAt == 0 {
-		r.lostAt = segment.Columns().Time[r.next-segment.First] - 1
+		r.lostAt = columns.Time[r.next-segment.First] - 1
 	}
 	stop := r.limit(&segment)
-	for r.next < stop && len(r.rows) == 0 {
-		r.block(&segment, stop)
+	if r.next >= stop {
+		return
 	}
-	return r.rows
+	take.renew()
+	stop = min(stop, r.next+uint64(r.plan.Step()))
+	flows, lost := r.plan.Match(&segment, int(r.next-segment.First), int(stop-segment.First))
+	for row := 0; ; row++ {
+		if row = min(flows.Next(row), lost.Next(row)); row == history.ChunkSize {
+			break
+		}
+		if !take.take(columns, row, segment.First+uint64(row)) {
+			r.next = segment.First + uint64(row) + 1
+			return
+		}
+	}
+	r.next = stop
+}
+
+// sink takes records while their chunk is held.
+type sink interface {
+	// renew is called when a chunk was got hold of, before its records.
+	renew()
+	// take returns false if it is to be the last one for now.
+	take(c *history.Columns, row int, sequence uint64) bool
+}
+
+// after tells whether a record that was passed over is of a time after the last
+// one that is wanted.
+func (r *reader) after(seq uint64) bool {
+	segment, err := r.history.Segment(seq)
+	if err != nil {
+		return false
+	}
+	defer segment.Release()
+	return segment.Columns().Time[seq-segment.First] > r.until
 }
 
 // skip goes on after what was overwritten.
 func (r *reader) skip() {
 	to := min(r.end, max(r.next, r.history.Oldest()))
-	r.lost += to - r.next
+	r.lost += r.plan.Asked(r.next, to)
 	r.lostAt = 0
 	r.next = to
 }
@@ -85,55 +126,45 @@ func (r *reader) limit(s *history.Segment) uint64 {
 	return stop
 }
 
-// block adds what passes of the next block of a segment.
-func (r *reader) block(s *history.Segment, stop uint64) {
-	lo := int(r.next - s.First)
-	hi := min(lo+blockSize-lo%blockSize, int(stop-s.First))
-	for _, i := range r.plan.match(&block{s.First, s.Columns()}, lo, hi) {
-		r.rows = append(r.rows, row{sequence: s.First + uint64(i)})
-		s.Record(int(i), &r.rows[len(r.rows)-1].Record)
-	}
-	r.next = s.First + uint64(hi)
-}
-
 // rewind moves next back from end, to where the last number flows that pass
 // begin, or to the oldest record if there are not so many.
-func (r *reader) rewind(number uint64, end uint64) {
+func (r *reader) rewind(ctx context.Context, number uint64, end uint64) error {
 	for r.next = end; 0 < number && number < r.next; {
-		if r.next = r.plan.backward(r.next); r.next <= r.history.Oldest() {
+		if r.next = r.plan.Backward(r.next); r.next <= r.history.Oldest() {
 			break
 		}
+		if err := r.gate.enter(ctx); err != nil {
+			return err
+		}
 		segment, err := r.history.Segment(r.next - 1)
+		if err == nil {
+			number = r.rewindIn(&segment, number)
+			segment.Release()
+		}
+		r.gate.leave()
 		if err != nil {
 			break
 		}
-		number = r.rewindIn(&segment, number)
-		segment.Release()
 	}
 	if number > 0 {
 		r.next = r.history.Oldest()
 	}
+	return nil
 }
 
-// rewindIn moves next back through a segment and returns how many flows are
+// rewindIn moves next back in a segment and returns how many flows are
 // still to be found.
 func (r *reader) rewindIn(s *history.Segment, number uint64) uint64 {
-	columns := s.Columns()
-	for r.next > s.First && number > 0 {
-		hi := int(r.next - s.First)
-		lo := (hi - 1) / blockSize * blockSize
-		found := r.plan.match(&block{s.First, columns}, lo, hi)
+	hi := int(r.next - s.First)
+	lo := max(0, hi-r.plan.Step())
+	flows, _ := r.plan.Match(s, lo, hi)
+	found := uint64(flows.Count())
+	if found < number {
 		r.next = s.First + uint64(lo)
-		for i := len(found) - 1; i >= 0 && number > 0; i-- {
-			if columns.Kind[found[i]] == history.KindLost {
-				continue
-			}
-			if number--; number == 0 {
-				r.next = s.First + uint64(found[i])
-			}
-		}
+		return number - found
 	}
-	return number
+	r.next = s.First + uint64(flows.Last(int(number)))
+	return 0
 }
 
 // seek returns the sequence number of the first record at or after a time.

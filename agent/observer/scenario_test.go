@@ -15,8 +15,10 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	_ "google.golang.org/protobuf/types/known/structpb" // extensions hold one
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
 
 // TestScenarios runs the scripts in testdata. Their commands are
@@ -129,7 +131,7 @@ func lineOf(r *observerpb.GetFlowsResponse) string {
 		arrow = map[bool]string{false: "->", true: "<-"}[f.GetIsReply().GetValue()]
 	}
 	point := f.GetTraceObservationPoint().String()
-	if f.GetEventType().GetType() == eventDrop {
+	if f.GetEventType().GetType() == lookup.EventDrop {
 		point = f.GetDropReasonDesc().String()
 	}
 	return fmt.Sprintf("%s %s %s %s %s %s (%s)", at,

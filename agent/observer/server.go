@@ -2,24 +2,35 @@ package observer
 
 import (
 	"log/slog"
+	"runtime"
 	"time"
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/observer/encode"
+	"github.com/fovea-obs/fovea/agent/observer/filter"
+	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
-// Config is what a Server serves and how it names it. History, Endpoints and
-// Services are required. All functions must be safe for concurrent use; one
+// Config is what a Server serves and how it names it. History and the tables are
+// required. All functions must be safe for concurrent use; one
 // that is nil knows nothing.
 type Config struct {
 	History *history.History
-	// Endpoints and Services are the tables whose numbers the records hold.
+	// The tables whose numbers the records hold.
 	Endpoints *endpoint.Table
 	Services  *service.Table
+	Names     *dns.Table
+	Drops     *drop.Table
+	// Events is what happened to the agent; nothing did if it is nil.
+	Events *event.Log
 
 	// NodeName is the node's name in the cluster.
 	NodeName, Cluster string
@@ -30,7 +41,7 @@ type Config struct {
 	// TLS tells whether it is served with TLS there.
 	TLS bool
 
-	// Instance is random for each start of the agent: see FormatUUID.
+	// Instance is random for each start of the agent: see lookup.FormatUUID.
 	Instance [8]byte
 	// Started is when the agent was.
 	Started time.Time
@@ -57,10 +68,12 @@ type Config struct {
 type Server struct {
 	observerpb.UnimplementedObserverServer
 	c Config
-	// name is the node's, as Hubble writes it.
-	name       string
+	// tables are the Config's, as filters and encoders want them.
+	tables     lookup.Tables
 	namespaces *namespaces
-	compilers  map[string]fieldCompiler
+	compiler   limitedCompiler
+	encoders   *encode.Factory
+	gate       gate
 }
 
 // New returns a server, which is ready to be registered. It knows namespaces
@@ -68,6 +81,9 @@ type Server struct {
 func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Events == nil {
+		c.Events = event.NewLog(func() int64 { return c.Now().UnixNano() })
 	}
 	if c.InterfaceName == nil {
 		c.InterfaceName = func(uint32) string { return "" }
@@ -84,9 +100,18 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{
-		c: c, name: peer.Name(c.Cluster, c.NodeName),
+	s := &Server{
+		c: c,
+		tables: lookup.Tables{
+			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Drops: c.Drops,
+			Node: peer.Name(c.Cluster, c.NodeName), Version: c.Version, Instance: c.Instance,
+			InterfaceName: c.InterfaceName, ReasonName: c.ReasonName, Symbol: c.Symbol,
+		},
 		namespaces: newNamespaces(c.History, c.Endpoints),
-		compilers:  fieldCompilers(),
+		// Half of the processors are left to ingest, which must not wait.
+		gate: make(gate, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
+	s.encoders = encode.NewFactory(&s.tables)
+	s.compiler = limitedCompiler{filter.NewCompiler(&s.tables)}
+	return s
 }

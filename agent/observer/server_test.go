@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer"
@@ -20,38 +22,48 @@ import (
 	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
-// dial serves an observer over a history on a unix socket, and returns a client.
-// stop ends the server.
-func dial(t *testing.T, h *history.History) (client observerpb.ObserverClient, stop func()) {
+// serve serves an observer over a history on a unix socket, until stop is called
+// or the test ends.
+func serve(t *testing.T, h *history.History) (address string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
-	address := "unix://" + filepath.Join(t.TempDir(), "run", "hubble.sock")
+	address = "unix://" + filepath.Join(t.TempDir(), "run", "hubble.sock")
 	listener, err := rpc.Listen(ctx, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, "0.1.0")})
+	endpoints := endpoint.NewTable("prod")
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
-		History: h, Endpoints: endpoint.NewTable("prod"), Services: service.NewTable(),
+		History: h, Endpoints: endpoints, Services: service.NewTable("prod", endpoints),
+		Names: dns.NewTable(), Drops: drop.NewTable(),
 		NodeName: "node-1", Cluster: "prod", Version: "0.1.0", Started: time.Now(),
 	}))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+	return address, cancel
+}
+
+// dial serves an observer over a history, and returns a client.
+func dial(t *testing.T, h *history.History) (client observerpb.ObserverClient, stop func()) {
+	t.Helper()
+	address, stop := serve(t, h)
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
 		if err := conn.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return observerpb.NewObserverClient(conn), cancel
+	return observerpb.NewObserverClient(conn), stop
 }
 
 // TestOverSocket follows over a real connection, until the server stops.

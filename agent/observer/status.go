@@ -7,16 +7,18 @@ import (
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	relaypb "github.com/cilium/cilium/api/v1/relay"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/peer"
 )
 
-// ratePeriod is the time over which the rate of flows is told.
-const ratePeriod = time.Minute
+const (
+	// ratePeriod is the time over which the rate of flows is told.
+	ratePeriod = time.Minute
+	// leastPeriod is the least that a number of flows is spread over: right after
+	// the start a few would make a rate that nobody saw.
+	leastPeriod = time.Second
+)
 
 // ServerStatus tells of the agent, and in its version what is degraded.
 func (s *Server) ServerStatus(context.Context, *observerpb.ServerStatusRequest) (*observerpb.ServerStatusResponse, error) {
@@ -36,7 +38,7 @@ func (s *Server) ServerStatus(context.Context, *observerpb.ServerStatusRequest) 
 func (s *Server) GetNodes(context.Context, *observerpb.GetNodesRequest) (*observerpb.GetNodesResponse, error) {
 	held, seen := flowCounts(s.c.History)
 	node := &observerpb.Node{
-		Name:      s.name,
+		Name:      s.tables.Node,
 		Version:   s.version(),
 		Address:   peer.Address(s.c.Address),
 		State:     relaypb.NodeState_NODE_CONNECTED,
@@ -55,26 +57,29 @@ func (s *Server) GetNodes(context.Context, *observerpb.GetNodesRequest) (*observ
 // GetNamespaces tells the namespaces that had flows in the last hour. As in
 // Hubble, those of the cluster called default are told without a cluster.
 func (s *Server) GetNamespaces(context.Context, *observerpb.GetNamespacesRequest) (*observerpb.GetNamespacesResponse, error) {
-	since := s.c.Now().Add(-rememberNamespace).UnixNano()
-	return &observerpb.GetNamespacesResponse{Namespaces: s.namespaces.list(since)}, nil
-}
-
-// GetAgentEvents is not served.
-func (s *Server) GetAgentEvents(*observerpb.GetAgentEventsRequest, grpc.ServerStreamingServer[observerpb.GetAgentEventsResponse]) error {
-	return status.Error(codes.Unimplemented, "agent events are those of Cilium's agent: fovea has none to tell yet")
-}
-
-// GetDebugEvents is not served.
-func (s *Server) GetDebugEvents(*observerpb.GetDebugEventsRequest, grpc.ServerStreamingServer[observerpb.GetDebugEventsResponse]) error {
-	return status.Error(codes.Unimplemented, "debug events are those of Cilium's datapath: fovea has none to tell")
+	return &observerpb.GetNamespacesResponse{Namespaces: s.namespaces.list(s.remembered())}, nil
 }
 
 // flowCounts returns how many flows a history holds, of those that it always
-// can, and how many there ever were.
+// can, and how many there ever were. Events that were lost are no flows.
 func flowCounts(h *history.History) (held, seen uint64) {
-	oldest := h.Oldest()
-	seen = h.Next()
-	return min(seen-oldest, h.Capacity()), seen
+	overwritten := flowsBefore(h, h.Oldest())
+	seen = flowsBefore(h, h.Next())
+	return min(seen-overwritten, h.Capacity()), seen
+}
+
+// flowsBefore returns how many flows there ever were before a sequence number or,
+// if its record was overwritten, before the oldest that is left.
+func flowsBefore(h *history.History, seq uint64) uint64 {
+	for seq > 0 {
+		segment, err := h.Segment(min(seq, h.Next()-1))
+		if err == nil {
+			defer segment.Release()
+			return segment.Flows(int(seq - segment.First))
+		}
+		seq = max(seq, h.Oldest())
+	}
+	return 0
 }
 
 func (s *Server) uptime(now time.Time) uint64 {
@@ -104,11 +109,9 @@ func (s *Server) rate(now time.Time) float64 {
 			begin = time.Unix(0, at)
 		}
 	}
-	period := now.Sub(begin)
-	if period <= 0 {
-		return 0
-	}
-	return float64(h.Next()-first) / period.Seconds()
+	before := flowsBefore(h, first)
+	flows := flowsBefore(h, h.Next()) - before
+	return float64(flows) / max(now.Sub(begin), leastPeriod).Seconds()
 }
 
 // timeOf returns the time of a record, if it is still there.

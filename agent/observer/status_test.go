@@ -4,36 +4,37 @@ import (
 	"context"
 	"math"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	observerpb "github.com/cilium/cilium/api/v1/observer"
-	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
 )
 
-// TestRate has a flow every second, and asks at different times.
+// TestRate has a flow every second, after events that were lost in each of so
+// many seconds, and asks at different times.
 func TestRate(t *testing.T) {
+	const ring = 2*history.ChunkSize + 1
 	for name, c := range map[string]struct {
-		flows        int
+		lost, flows  int
 		started, now int64
 		want         float64
 	}{
-		"no flows":                 {0, 0, 100, 0},
-		"a steady minute":          {200, 0, 200, 1},
-		"half a minute of silence": {200, 0, 230, 0.5},
-		"silence":                  {200, 0, 300, 0},
-		"a start 10 s ago":         {200, 190, 200, 1},
-		"a start just now":         {0, 100, 100, 0},
-		"a clock before the start": {0, 100, 90, 0},
-		"a ring that holds less":   {2*history.ChunkSize + 1, 0, 2*history.ChunkSize + 1, 1},
+		"no flows":                  {0, 0, 0, 100, 0},
+		"a steady minute":           {0, 200, 0, 200, 1},
+		"half a minute of silence":  {0, 200, 0, 230, 0.5},
+		"silence":                   {0, 200, 0, 300, 0},
+		"a start 10 s ago":          {0, 200, 190, 200, 1},
+		"a start just now":          {0, 0, 100, 100, 0},
+		"a flow right at the start": {0, 100, 100, 100, 1},
+		"a clock before the start":  {0, 0, 100, 90, 0},
+		"a ring that holds less":    {0, ring, 0, ring, 1},
+		"the same, then silence":    {0, ring, 0, ring + 100, 0},
+		"losses alone":              {200, 0, 0, 200, 0},
+		"half a minute of losses":   {200, 30, 0, 230, 0.5},
+		"a ring full of losses":     {ring, 30, 0, ring + 30, 0.5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
+			f.lose(c.lost)
 			f.fill(c.flows)
 			f.config.Started = time.Unix(c.started, 0)
 			f.config.Now = func() time.Time { return time.Unix(c.now, 0) }
@@ -49,21 +50,118 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestRateOfOverwritten has more flows in a minute than the ring holds.
+// lose appends so many records of lost events.
+func (f *fixture) lose(n int) {
+	for range n {
+		f.append(history.Record{Kind: history.KindLost, Packets: 1000})
+	}
+	f.history.Notify()
+}
+
+// TestRateOfOverwritten has more flows in a minute than the ring holds, 1,000 a
+// second and as many losses, and asks at times after that.
 func TestRateOfOverwritten(t *testing.T) {
 	f := newFixture(t)
-	const perSecond = 1000
-	for i := range int64(2*history.ChunkSize + 1) {
-		f.history.Append(&history.Record{Kind: history.KindTrace, Time: i * int64(time.Second) / perSecond})
+	const step, records = time.Millisecond / 2, 2*history.ChunkSize + 1
+	for i := range records {
+		r := history.Record{Kind: history.KindTrace, Time: int64(i * int(step))}
+		if i%2 == 1 {
+			r.Kind = history.KindLost
+		}
+		f.history.Append(&r)
 	}
-	f.config.Now = func() time.Time { return time.Unix(0, 2*history.ChunkSize*int64(time.Second)/perSecond) }
-	f.restart()
-	r, err := f.server.ServerStatus(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
+	const end = records * step
+	const held = (records - history.ChunkSize) * step
+	for after, want := range map[time.Duration]float64{
+		0: 1000, held: 500, 9 * held: 100, time.Minute: 0, time.Hour: 0,
+	} {
+		f.config.Now = func() time.Time { return time.Unix(0, int64(end+after)) }
+		f.restart()
+		r, err := f.server.ServerStatus(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(r.GetFlowsRate()-want) > want/100 {
+			t.Errorf("%v after the last: %g flows a second, want %g", after, r.GetFlowsRate(), want)
+		}
 	}
-	if math.Abs(r.GetFlowsRate()-perSecond) > 1 {
-		t.Errorf("got %g flows a second, want %d", r.GetFlowsRate(), perSecond)
+}
+
+// TestCounts has flows and losses, and what status and nodes tell of them.
+func TestCounts(t *testing.T) {
+	const chunk = history.ChunkSize
+	type counts struct{ held, seen, most uint64 }
+	for name, c := range map[string]struct {
+		flows, lost, more int
+		want              counts
+	}{
+		"nothing":                 {0, 0, 0, counts{0, 0, chunk}},
+		"flows":                   {5, 0, 0, counts{5, 5, chunk}},
+		"losses":                  {0, 5, 0, counts{0, 0, chunk}},
+		"both":                    {5, 7, 3, counts{8, 8, chunk}},
+		"a full chunk":            {chunk, 0, 0, counts{chunk, chunk, chunk}},
+		"more than always":        {chunk + 5, 0, 0, counts{chunk, chunk + 5, chunk}},
+		"a full ring":             {2 * chunk, 0, 0, counts{chunk, 2 * chunk, chunk}},
+		"one more":                {2*chunk + 1, 0, 0, counts{chunk, 2*chunk + 1, chunk}},
+		"losses overwritten":      {5, chunk, 2 * chunk, counts{chunk, 2*chunk + 5, chunk}},
+		"flows overwritten":       {2 * chunk, 2 * chunk, 5, counts{5, 2*chunk + 5, chunk}},
+		"the oldest chunk is all": {chunk, 2 * chunk, 0, counts{0, chunk, chunk}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.fill(c.flows)
+			f.lose(c.lost)
+			f.fill(c.more)
+			r, err := f.server.ServerStatus(context.Background(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := (counts{r.GetNumFlows(), r.GetSeenFlows(), r.GetMaxFlows()}); got != c.want {
+				t.Errorf("status: %+v, want %+v", got, c.want)
+			}
+			nodes, err := f.server.GetNodes(context.Background(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := nodes.GetNodes()[0]
+			if got := (counts{n.GetNumFlows(), n.GetSeenFlows(), n.GetMaxFlows()}); got != c.want {
+				t.Errorf("nodes: %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestCountsWhileWritten asks while the writer goes round the ring, where every
+// second record is a loss.
+func TestCountsWhileWritten(t *testing.T) {
+	f := newFixture(t)
+	const records = 40 * history.ChunkSize
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range records {
+			f.append(history.Record{Kind: []history.Kind{history.KindTrace, history.KindLost}[i%2]})
+		}
+	}()
+	last := uint64(0)
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		r, err := f.server.ServerStatus(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.GetSeenFlows() < last || r.GetNumFlows() > r.GetMaxFlows() || r.GetFlowsRate() < 0 ||
+			r.GetFlowsRate() > history.ChunkSize {
+			t.Fatalf("after %d flows: %v", last, r)
+		}
+		last = r.GetSeenFlows()
+	}
+	if last != records/2 {
+		t.Errorf("%d flows seen, want %d", last, records/2)
 	}
 }
 
@@ -95,81 +193,4 @@ func TestNodeWithTLS(t *testing.T) {
 		node.GetTls().GetServerName() != "node-1-example-com.default.hubble-grpc.cilium.io" {
 		t.Errorf("got %v", node)
 	}
-}
-
-func TestUnimplemented(t *testing.T) {
-	f := newFixture(t)
-	for _, err := range []error{f.server.GetAgentEvents(nil, nil), f.server.GetDebugEvents(nil, nil)} {
-		if status.Code(err) != codes.Unimplemented {
-			t.Errorf("got %v", err)
-		}
-	}
-}
-
-// names lists namespaces as cluster/namespace.
-func (f *fixture) names(t *testing.T) []string {
-	t.Helper()
-	r, err := f.server.GetNamespaces(context.Background(), &observerpb.GetNamespacesRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, n := range r.GetNamespaces() {
-		out = append(out, n.GetCluster()+"/"+n.GetNamespace())
-	}
-	return out
-}
-
-// TestNamespaces has some that are seen, and forgotten an hour later.
-func TestNamespaces(t *testing.T) {
-	f := newFixture(t)
-	for _, name := range []string{"b/x", "a/x", "b/y", "never/x"} {
-		f.pod(name, "192.0.2.1", endpoint.Workload{}, nil)
-	}
-	other := uint32(f.endpoints.Intern(endpoint.ForPod("default", "z", "x", nil, nil)))
-	f.write(t, "udp b/x:1 -> b/y:2", "udp b/x:1 -> 192.0.2.9:2")
-	f.append(history.Record{Kind: history.KindTrace, Source: other})
-	if diff := cmp.Diff([]string{"/z", "prod/b"}, f.names(t)); diff != "" {
-		t.Error(diff)
-	}
-	f.written.Add(3500)
-	f.write(t, "udp a/x:1 -> 192.0.2.9:2")
-	if diff := cmp.Diff([]string{"/z", "prod/a", "prod/b"}, f.names(t)); diff != "" {
-		t.Error(diff)
-	}
-	f.written.Add(100)
-	if diff := cmp.Diff([]string{"prod/a"}, f.names(t)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// TestRun has namespaces that are known though their flows were overwritten.
-func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t)
-		f.pod("early/x", "192.0.2.1", endpoint.Workload{}, nil)
-		f.pod("later/x", "192.0.2.1", endpoint.Workload{}, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- f.server.Run(ctx) }()
-		synctest.Wait()
-		f.write(t, "udp early/x:1 -> 192.0.2.9:2")
-		time.Sleep(trackEvery)
-		synctest.Wait()
-		f.write(t, "udp later/x:1 -> 192.0.2.9:2")
-		time.Sleep(trackEvery)
-		synctest.Wait()
-		// Too fast to be read by the way.
-		for range 2*history.ChunkSize + 1 {
-			f.append(history.Record{Kind: history.KindTrace})
-		}
-		f.written.Store(10)
-		if diff := cmp.Diff([]string{"prod/early", "prod/later"}, f.names(t)); diff != "" {
-			t.Error(diff)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -2,18 +2,25 @@
 package service
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/intern"
 )
 
-// Number is an interned service, valid in the Table that gave it; 0 is none.
+// Number is an interned service, valid in the Table that gave it for as long as
+// the table, or somebody who tells its Release, needs it; 0 is none.
 type Number uint32
 
-// Service is a Service's name. It is never changed once a Table has it.
+// Name is what a Service is called.
+type Name struct{ Namespace, Name string }
+
+// Service is a Service as a Table has it. It is never changed.
 type Service struct {
 	Namespace, Name string
 	// Endpoint stands for the service where no pod behind it is known.
@@ -30,14 +37,22 @@ type Frontend struct {
 
 // Table maps frontends to services. Its methods are safe for concurrent use.
 type Table struct {
-	// services are indexed by Number and only ever appended to.
-	services atomic.Pointer[[]*Service]
+	cluster   string
+	endpoints *endpoint.Table
+	services  *intern.Set[Name, Service]
 	// frontends are those of each address, in its 16-byte form. Neither the map
 	// nor its lists are changed once they are here.
 	frontends atomic.Pointer[map[[16]byte][]frontend]
+	changes   changes
 
-	mu      sync.Mutex
-	numbers map[Service]Number
+	mu sync.Mutex
+	// needed are the numbers of the services that have frontends.
+	needed map[Number]bool
+}
+
+// compare orders frontends by their fields.
+func compare(a, b Frontend) int {
+	return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
 }
 
 // frontend is a Frontend of a known address.
@@ -64,35 +79,45 @@ func (f *frontend) exactness() int {
 	return n
 }
 
-// NewTable returns a table with no services.
-func NewTable() *Table {
-	t := &Table{numbers: map[Service]Number{}}
-	t.services.Store(&[]*Service{{}})
+// NewTable returns a table with no services. Their endpoints are held in the
+// table of the endpoints of this cluster. The watchers are told of changes, one
+// after the other: they may ask the table but not change it.
+func NewTable(cluster string, endpoints *endpoint.Table, watchers ...func(Change)) *Table {
+	t := &Table{
+		cluster: cluster, endpoints: endpoints, services: intern.New[Name](Service{}),
+		changes: changes{watchers: watchers, known: map[Frontend]known{}},
+	}
 	t.frontends.Store(&map[[16]byte][]frontend{})
 	return t
 }
 
-// Replace says which services there are, in place of all said before. Numbers
-// given before stay valid.
-func (t *Table) Replace(all map[Frontend]Service) {
+// Replace says which services there are, in place of all said before.
+func (t *Table) Replace(all map[Frontend]Name) {
+	t.changes.mu.Lock()
+	defer t.changes.mu.Unlock()
+	t.replace(all)
+	t.changes.tell(all)
+}
+
+func (t *Table) replace(all map[Frontend]Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	services := *t.services.Load()
 	frontends := make(map[[16]byte][]frontend, len(all))
-	for f, s := range all {
-		n, ok := t.numbers[s]
-		if !ok {
-			n = Number(len(services))
-			services = append(services, &s)
-			t.numbers[s] = n
-		}
+	needed := map[Number]bool{}
+	for _, f := range slices.SortedFunc(maps.Keys(all), compare) {
+		name := all[f]
+		n := Number(t.services.Number(name, Service{
+			Namespace: name.Namespace, Name: name.Name,
+			Endpoint: t.endpoints.Hold(endpoint.ForService(t.cluster, name.Namespace, name.Name)),
+		}))
+		needed[n] = true
 		key := f.Address.As16()
 		frontends[key] = append(frontends[key], frontend{f.Port, f.Protocol, n})
 	}
 	for _, list := range frontends {
 		slices.SortFunc(list, func(a, b frontend) int { return b.exactness() - a.exactness() })
 	}
-	t.services.Store(&services)
+	t.needed = needed
 	t.frontends.Store(&frontends)
 }
 
@@ -109,14 +134,35 @@ func (t *Table) Lookup(a netip.Addr, port uint16, protocol uint8) Number {
 }
 
 // At returns the service with number n, which the caller must not change. For 0
-// and numbers that the table never gave its names are empty.
+// and numbers that stand for nothing its names are empty.
 func (t *Table) At(n Number) *Service {
-	v := *t.services.Load()
-	if int(n) >= len(v) {
-		n = 0
+	if s := t.services.At(uint32(n)); s != nil {
+		return s
 	}
-	return v[n]
+	return t.services.At(0)
 }
 
-// Len is the number of services: all Numbers are below it.
-func (t *Table) Len() int { return len(*t.services.Load()) }
+// Len is above all Numbers.
+func (t *Table) Len() int { return t.services.Len() }
+
+// Epoch changes before a Number is given to another service: see package intern.
+func (t *Table) Epoch() uint64 { return t.services.Epoch() }
+
+// Grown tells whether it is time for a Release.
+func (t *Table) Grown() bool { return t.services.Grown() }
+
+// Release forgets the services that have no frontend any more, unless used says
+// that somebody needs them, and with them their endpoints. Nobody may be between
+// asking for a Number and telling used of it.
+func (t *Table) Release(used func(Number) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.services.Release(func(v uint32) bool {
+		n := Number(v)
+		if t.needed[n] || used(n) {
+			return true
+		}
+		t.endpoints.Drop(t.services.At(v).Endpoint)
+		return false
+	})
+}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fovea-obs/fovea/agent/endpoint"
 )
 
@@ -19,9 +21,11 @@ func frontend4(port uint16, protocol uint8) Frontend {
 	return Frontend{netip.MustParseAddr("10.96.0.1"), port, protocol}
 }
 
+func newTable() *Table { return NewTable("prod", endpoint.NewTable("prod")) }
+
 func TestLookup(t *testing.T) {
-	table := NewTable()
-	all := map[Frontend]Service{
+	table := newTable()
+	all := map[Frontend]Name{
 		frontend4(80, tcp):                                  {Namespace: "shop", Name: "web-tcp"},
 		frontend4(80, udp):                                  {Namespace: "shop", Name: "web-udp"},
 		frontend4(80, 0):                                    {Namespace: "shop", Name: "web"},
@@ -72,7 +76,7 @@ func TestLookup(t *testing.T) {
 }
 
 func TestNone(t *testing.T) {
-	table := NewTable()
+	table := newTable()
 	for _, n := range []Number{0, 1, 1<<32 - 1} {
 		if s := table.At(n); *s != (Service{}) {
 			t.Errorf("number %d is %+v, want nothing", n, s)
@@ -88,18 +92,18 @@ func TestNone(t *testing.T) {
 
 // TestReplace says one thing after another, and has what each address is then.
 func TestReplace(t *testing.T) {
-	web, db := Service{"shop", "web", 7}, Service{"shop", "db", 8}
-	renamed, elsewhere := Service{"shop", "www", 7}, Service{"test", "web", 7}
+	web, db, none := Name{"shop", "web"}, Name{"shop", "db"}, Name{}
+	renamed, elsewhere := Name{"shop", "www"}, Name{"test", "web"}
 	a, b := frontend4(80, tcp), frontend4(81, tcp)
-	table := NewTable()
-	numbers := map[Service]Number{{}: 0}
-	for i, all := range []map[Frontend]Service{
+	table := newTable()
+	numbers := map[Name]Number{none: 0}
+	for i, all := range []map[Frontend]Name{
 		{a: web}, {a: web, b: db}, {b: web}, {}, {a: db, b: db}, {a: renamed}, {a: elsewhere, b: web}, nil, {a: web, b: db},
 	} {
 		table.Replace(all)
 		for _, f := range []Frontend{a, b} {
 			n := table.Lookup(f.Address, f.Port, f.Protocol)
-			if got := *table.At(n); got != all[f] {
+			if got := nameOf(t, table, n); got != all[f] {
 				t.Errorf("after %d, %v is %+v, want %+v", i, f, got, all[f])
 			}
 			if before, ok := numbers[all[f]]; ok && before != n {
@@ -109,8 +113,8 @@ func TestReplace(t *testing.T) {
 		}
 	}
 	for s, n := range numbers {
-		if *table.At(n) != s {
-			t.Errorf("number %d is %+v, and was %+v", n, *table.At(n), s)
+		if got := nameOf(t, table, n); got != s {
+			t.Errorf("number %d is %+v, and was %+v", n, got, s)
 		}
 	}
 	if table.Len() != len(numbers) {
@@ -118,21 +122,63 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// nameOf is the name of the service with number n, whose endpoint must be its own.
+func nameOf(t *testing.T, table *Table, n Number) Name {
+	t.Helper()
+	s := table.At(n)
+	if n != 0 {
+		want := endpoint.ForService("prod", s.Namespace, s.Name)
+		if diff := cmp.Diff(want, *table.endpoints.At(s.Endpoint)); diff != "" {
+			t.Errorf("endpoint of service %d: %s", n, diff)
+		}
+	}
+	return Name{s.Namespace, s.Name}
+}
+
+// TestRelease has services that are needed by their frontends or by others, and
+// those of neither, with whose numbers others begin.
+func TestRelease(t *testing.T) {
+	table := newTable()
+	held, used, gone := Name{"shop", "held"}, Name{"shop", "used"}, Name{"shop", "gone"}
+	a, b, c := frontend4(80, tcp), frontend4(81, tcp), frontend4(82, tcp)
+	table.Replace(map[Frontend]Name{a: held, b: used, c: gone})
+	numbers := map[Name]Number{}
+	for f, name := range map[Frontend]Name{a: held, b: used, c: gone} {
+		numbers[name] = table.Lookup(f.Address, f.Port, f.Protocol)
+	}
+	table.Replace(map[Frontend]Name{a: held})
+	before := table.Epoch()
+	table.Release(func(n Number) bool { return n == numbers[used] })
+	table.endpoints.Release(func(endpoint.Number) bool { return false })
+	for _, name := range []Name{held, used} {
+		if got := nameOf(t, table, numbers[name]); got != name {
+			t.Errorf("%+v became %+v", name, got)
+		}
+	}
+	if got := *table.At(numbers[gone]); got != (Service{}) || table.Epoch() == before {
+		t.Errorf("%+v is still %+v, in epoch %d", gone, got, table.Epoch())
+	}
+	table.Replace(map[Frontend]Name{a: {"shop", "new"}})
+	if got := table.Lookup(a.Address, a.Port, a.Protocol); got != numbers[gone] {
+		t.Errorf("a new service has number %d, want %d again", got, numbers[gone])
+	}
+}
+
 // TestConcurrent has readers ask while services come and go. Each address is of
 // one service only, or of none.
 func TestConcurrent(t *testing.T) {
 	const rounds, addresses = 6000, 8
-	table := NewTable()
+	table := newTable()
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 96, 0, byte(i)}) }
 	var writers, readers sync.WaitGroup
 	done := make(chan struct{})
 	for w := range 2 {
 		writers.Go(func() {
 			for round := range rounds {
-				all := map[Frontend]Service{}
+				all := map[Frontend]Name{}
 				for i := range addresses {
 					if (i+w)%2 == 0 {
-						all[Frontend{Address: address(i)}] = Service{fmt.Sprint(i), fmt.Sprint(round), endpoint.Number(i)}
+						all[Frontend{Address: address(i)}] = Name{fmt.Sprint(i), fmt.Sprint(round)}
 					}
 				}
 				table.Replace(all)
@@ -150,7 +196,7 @@ func TestConcurrent(t *testing.T) {
 				i := n % addresses
 				number := table.Lookup(address(i), 80, tcp)
 				s := table.At(number)
-				if int(number) >= table.Len() || number != 0 && (s.Namespace != fmt.Sprint(i) || s.Endpoint != endpoint.Number(i)) {
+				if int(number) >= table.Len() || number != 0 && s.Namespace != fmt.Sprint(i) {
 					t.Errorf("address %d is of service %d, %+v", i, number, s)
 					return
 				}

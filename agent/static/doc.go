@@ -1,5 +1,5 @@
-// Package static takes endpoints, nodes and services from a file, for machines
-// that no orchestrator tells about.
+// Package static takes endpoints, nodes, services and names from a file, for
+// machines that no orchestrator tells about.
 //
 // The file is YAML:
 //
@@ -14,12 +14,15 @@
 //	    workload: {kind: Deployment, name: web}
 //	services:
 //	  - {name: web, namespace: shop, address: 10.96.0.50, port: 80, protocol: tcp}
+//	names:
+//	  - {address: 203.0.113.7, names: [api.example.com]}
 //
 // A node needs a name and an address. An endpoint needs an interface or a pod,
 // a pod its namespace; a pod of another node has addresses and no interface. A
 // service needs a name, a namespace and an address; without a port all its
 // ports count, and a service with several addresses or ports is listed once
-// for each. [Parse] reports everything that is wrong in a file, by line.
+// for each. Names are those that DNS gives for an address, each address listed
+// once. [Parse] reports everything that is wrong in a file, by line.
 //
 // A [Source] applies a file to the tables and follows its changes. What the
 // first good content says holds from time 0 on, as connections may be older

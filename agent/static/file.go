@@ -13,6 +13,7 @@ type File struct {
 	Nodes     []endpoint.Node
 	Endpoints []Endpoint
 	Services  []Service
+	Names     []Names
 }
 
 // Endpoint is one entry of a file's endpoints. Either Interface or Pod may be
@@ -33,6 +34,13 @@ type Service struct {
 	Address         netip.Addr
 	Port            uint16
 	Protocol        uint8
+}
+
+// Names is one entry of a file's names: those of an address, as a client would
+// ask DNS for them, in lower case and without the last dot.
+type Names struct {
+	Address netip.Addr
+	Names   []string
 }
 
 // key is the name under which the endpoint table knows e. Interfaces have no

@@ -5,16 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/internal/yamldoc"
 )
-
-// maxInterface is the most bytes that Linux allows in an interface's name.
-const maxInterface = 15
 
 // Parse reads the content of an endpoints file, which mistakes call name. Its
 // error is of type [Mistakes] and holds all of them, in the order of lines. An
@@ -29,7 +25,8 @@ func Parse(name string, data []byte) (*File, error) {
 		p.mapping(root, "",
 			field{"nodes", false, func(n *yaml.Node, path string) { p.list(n, path, p.node) }},
 			field{"endpoints", false, func(n *yaml.Node, path string) { p.list(n, path, p.endpoint) }},
-			field{"services", false, func(n *yaml.Node, path string) { p.list(n, path, p.service) }})
+			field{"services", false, func(n *yaml.Node, path string) { p.list(n, path, p.service) }},
+			field{"names", false, func(n *yaml.Node, path string) { p.list(n, path, p.named) }})
 	}
 	if len(p.mistakes) > 0 {
 		slices.SortStableFunc(p.mistakes, func(a, b yamldoc.Mistake) int { return a.Line - b.Line })
@@ -73,9 +70,7 @@ func (p *parser) node(n *yaml.Node, path string) {
 		}},
 		field{"addresses", true, func(n *yaml.Node, path string) {
 			node.Addresses = p.addresses(n, path)
-			if r := yamldoc.Resolve(n); yamldoc.Null(r) || r.Kind == yaml.SequenceNode && len(r.Content) == 0 {
-				p.wrong(n, path, "empty, want at least one address")
-			}
+			p.notEmpty(n, path, "address")
 		}})
 	p.file.Nodes = append(p.file.Nodes, node)
 }
@@ -133,6 +128,31 @@ func (p *parser) service(n *yaml.Node, path string) {
 	p.once(n, path, "address and port of a service", s.frontend(), shown)
 }
 
+func (p *parser) named(n *yaml.Node, path string) {
+	var v Names
+	p.mapping(n, path,
+		field{"address", true, func(n *yaml.Node, path string) {
+			if a, ok := p.address(n, path); ok {
+				v.Address = a
+				p.once(n, path, "address of names", a, a.String())
+			}
+		}},
+		field{"names", true, func(n *yaml.Node, path string) {
+			p.list(n, path, func(n *yaml.Node, path string) {
+				v.Names = append(v.Names, p.domain(n, path))
+			})
+			p.notEmpty(n, path, "name")
+		}})
+	p.file.Names = append(p.file.Names, v)
+}
+
+// notEmpty notes a mistake if n is a list of nothing.
+func (p *parser) notEmpty(n *yaml.Node, path, what string) {
+	if r := yamldoc.Resolve(n); yamldoc.Null(r) || r.Kind == yaml.SequenceNode && len(r.Content) == 0 {
+		p.wrong(n, path, "empty, want at least one %s", what)
+	}
+}
+
 // addresses returns a list of addresses that no node or endpoint shares.
 func (p *parser) addresses(n *yaml.Node, path string) []netip.Addr {
 	var list []netip.Addr
@@ -168,6 +188,12 @@ func (p *parser) name(n *yaml.Node, path string) string {
 	return p.word(n, path, "a name: 1 to 253 bytes with no space or slash", isName)
 }
 
+// domain returns a domain name in the form that File has.
+func (p *parser) domain(n *yaml.Node, path string) string {
+	s := p.word(n, path, "a domain name such as api.example.com, of letters, digits, - and _", isDomain)
+	return strings.ToLower(strings.TrimSuffix(s, "."))
+}
+
 func (p *parser) port(n *yaml.Node, path string) uint16 {
 	var port uint64
 	p.word(n, path, "a port: 1 to 65535", func(s string) bool {
@@ -182,21 +208,4 @@ func (p *parser) protocol(n *yaml.Node, path string) uint8 {
 	numbers := map[string]uint8{"tcp": 6, "udp": 17, "sctp": 132}
 	s := p.word(n, path, "tcp, udp or sctp", func(s string) bool { return numbers[s] != 0 })
 	return numbers[s]
-}
-
-func isInterface(s string) bool {
-	return s != "" && len(s) <= maxInterface && s != "." && s != ".." && !has(s, "/:")
-}
-
-func isName(s string) bool { return s != "" && len(s) <= 253 && !has(s, "/") }
-
-func isLabelKey(s string) bool { return s != "" && !has(s, ",=") }
-
-func isLabelValue(s string) bool { return !has(s, ",") }
-
-// has tells whether s has one of chars, or a character that is not printed.
-func has(s, chars string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsPrint(r) || r == ' ' || r == unicode.ReplacementChar || strings.ContainsRune(chars, r)
-	})
 }

@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
-
-	"github.com/fovea-obs/fovea/agent/endpoint"
-	"github.com/fovea-obs/fovea/agent/service"
 )
 
 // TestParse runs testdata/parse: what a file says, or all of its mistakes.
@@ -62,10 +61,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		s := New(Config{
-			Cluster: "default", Node: "node1", Now: func() int64 { return 1 }, Log: slog.New(slog.DiscardHandler),
-			Endpoints: endpoint.NewTable("default"), Services: service.NewTable(),
-		})
+		s := New(config("fuzz", slog.New(slog.DiscardHandler)))
 		s.Apply(file)
 		versions := s.c.Endpoints.Len()
 		if set, removed := s.applyEndpoints(file.Endpoints, file.Endpoints, 2); set+removed > 0 {
@@ -77,6 +73,13 @@ func FuzzParse(f *testing.F) {
 				if got.Pod != file.Endpoints[i].Pod {
 					t.Errorf("%v is %v, want pod %q", a, got, file.Endpoints[i].Pod)
 				}
+			}
+		}
+		for _, n := range file.Names {
+			got := s.c.Names.At(s.c.Names.Lookup(netip.Addr{}, n.Address)).Destination
+			want := slices.Compact(slices.Sorted(slices.Values(n.Names)))
+			if !slices.Equal(got, want) {
+				t.Errorf("the names of %v are %q, want %q", n.Address, got, want)
 			}
 		}
 		s.Apply(&File{})
@@ -98,6 +101,9 @@ func show(f *File) string {
 	}
 	for _, s := range f.Services {
 		fmt.Fprintf(&b, "service %s/%s %v port=%d protocol=%d\n", s.Namespace, s.Name, s.Address, s.Port, s.Protocol)
+	}
+	for _, n := range f.Names {
+		fmt.Fprintf(&b, "names %v %q\n", n.Address, n.Names)
 	}
 	if b.Len() == 0 {
 		return "nothing\n"

@@ -3,10 +3,12 @@ package static
 import (
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
 
+	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -19,13 +21,14 @@ type Config struct {
 	Cluster, Node string
 	Endpoints     *endpoint.Table
 	Services      *service.Table
+	Names         *dns.Table
 	// Now is the time in nanoseconds since 1970.
 	Now func() int64
 	Log *slog.Logger
 }
 
 // Source keeps tables as an endpoints file says. It is the only writer of the
-// nodes and services, and of the endpoints under its keys. Its methods must not
+// nodes, services and names, and of the endpoints under its keys. Its methods must not
 // be called concurrently.
 type Source struct {
 	c Config
@@ -75,9 +78,12 @@ func (s *Source) Apply(f *File) {
 	if !slices.Equal(old.Services, f.Services) {
 		s.applyServices(f.Services)
 	}
+	if !reflect.DeepEqual(old.Names, f.Names) {
+		s.applyNames(f.Names)
+	}
 	s.applied = f
 	s.c.Log.Info("Endpoints file applied", "file", s.c.Path,
-		"endpoints", len(f.Endpoints), "nodes", len(f.Nodes), "services", len(f.Services),
+		"endpoints", len(f.Endpoints), "nodes", len(f.Nodes), "services", len(f.Services), "names", len(f.Names),
 		"set", set, "removed", removed)
 }
 
@@ -119,15 +125,20 @@ func (s *Source) binding(e *Endpoint) endpoint.Binding {
 }
 
 func (s *Source) applyServices(all []Service) {
-	m := make(map[service.Frontend]service.Service, len(all))
+	m := make(map[service.Frontend]service.Name, len(all))
 	for i := range all {
 		v := &all[i]
-		m[v.frontend()] = service.Service{
-			Namespace: v.Namespace, Name: v.Name,
-			Endpoint: s.c.Endpoints.Intern(endpoint.ForService(s.c.Cluster, v.Namespace, v.Name)),
-		}
+		m[v.frontend()] = service.Name{Namespace: v.Namespace, Name: v.Name}
 	}
 	s.c.Services.Replace(m)
+}
+
+func (s *Source) applyNames(all []Names) {
+	m := make(map[netip.Addr][]string, len(all))
+	for i := range all {
+		m[all[i].Address] = all[i].Names
+	}
+	s.c.Names.Replace(m)
 }
 
 func (v *Service) frontend() service.Frontend {

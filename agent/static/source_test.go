@@ -2,6 +2,7 @@ package static
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -45,6 +47,9 @@ func TestSource(t *testing.T) {
 				n := c.Services.Lookup(address(t, d), uint16(number(t, d, "port")), uint8(number(t, d, "protocol")))
 				s := c.Services.At(n)
 				return s.Namespace + "/" + s.Name + " " + c.Endpoints.At(s.Endpoint).String() + "\n"
+			case "names":
+				n := c.Names.At(c.Names.Lookup(address(t, d), netip.Addr{}))
+				return fmt.Sprintln(n.Source)
 			}
 			d.Fatalf(t, "unknown command")
 			return ""
@@ -60,9 +65,10 @@ func TestLoadFails(t *testing.T) {
 }
 
 func config(path string, log *slog.Logger) Config {
+	endpoints := endpoint.NewTable("default")
 	return Config{
 		Path: path, Cluster: "default", Node: "node1", Now: func() int64 { return 1 }, Log: log,
-		Endpoints: endpoint.NewTable("default"), Services: service.NewTable(),
+		Endpoints: endpoints, Services: service.NewTable("default", endpoints), Names: dns.NewTable(),
 	}
 }
 

@@ -94,9 +94,7 @@ func benchThroughput(ctx context.Context, dir string) (_ []result, err error) {
 	return results, nil
 }
 
-// withAndWithout measures in turns with an agent on the node and without, each
-// first in every other turn, so that a machine that gets faster or slower helps
-// neither.
+// withAndWithout measures in turns with an agent on the node and without.
 func withAndWithout(ctx context.Context, node *lab.Node, dir string, measure func() (float64, error),
 ) (with, without []float64, err error) {
 	warm := func() (float64, error) {
@@ -115,25 +113,7 @@ func withAndWithout(ctx context.Context, node *lab.Node, dir string, measure fun
 		defer func() { err = errors.Join(err, a.Stop()) }()
 		return warm()
 	}
-	for turn := range throughputTurns {
-		first, second := observed, warm
-		if turn%2 == 1 {
-			first, second = second, first
-		}
-		a, err := first()
-		if err != nil {
-			return nil, nil, err
-		}
-		b, err := second()
-		if err != nil {
-			return nil, nil, err
-		}
-		if turn%2 == 1 {
-			a, b = b, a
-		}
-		with, without = append(with, a), append(without, b)
-	}
-	return with, without, nil
+	return inTurns(throughputTurns, observed, warm)
 }
 
 // benchRSS measures the memory of an agent that watches 100 endpoints which do

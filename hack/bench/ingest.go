@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fovea-obs/fovea/agent/datapath"
+	"github.com/fovea-obs/fovea/agent/dns"
+	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
@@ -112,28 +114,34 @@ func runEvents(ctx context.Context) (_ load, err error) {
 	go func() { done <- takeEvents(ctx, d, c, &l) }()
 	<-d.Ready()
 
+	l.sent, l.rate, err = sendEvents(ctx, &h)
+	cancel()
+	err = errors.Join(err, <-done)
+	l.taken, l.lost = c.events, c.lost
+	return l, err
+}
+
+// sendEvents runs the harness's target once for each event, a million a second,
+// and returns how many it sent at what rate.
+func sendEvents(ctx context.Context, h *benchbpf.BenchObjects) (sent uint64, rate float64, err error) {
 	// A signal would end a run of the program early, and have it run again.
 	defer holdSignals()()
 
 	start := time.Now()
 	const step = uint64(eventRate * eventStep / time.Second)
-	for l.sent < eventRate*eventSeconds && ctx.Err() == nil {
+	for sent < eventRate*eventSeconds && ctx.Err() == nil {
 		// What is behind is caught up with, as real bursts do.
-		if due := uint64(time.Since(start)/eventStep) * step; l.sent >= due {
+		if due := uint64(time.Since(start)/eventStep) * step; sent >= due {
 			pause := unix.NsecToTimespec(int64(eventStep / 4))
 			_ = unix.Nanosleep(&pause, nil)
 			continue
 		}
 		if _, _, err := h.Cold.Benchmark(ackPacket(), int(step), nil); err != nil {
-			return load{}, fmt.Errorf("send packets: %w", err)
+			return sent, 0, fmt.Errorf("send packets: %w", err)
 		}
-		l.sent += step
+		sent += step
 	}
-	l.rate = float64(l.sent) / time.Since(start).Seconds()
-	cancel()
-	err = <-done
-	l.taken, l.lost = c.events, c.lost
-	return l, err
+	return sent, float64(sent) / time.Since(start).Seconds(), nil
 }
 
 // holdSignals keeps the Go runtime's signals from the calling goroutine until
@@ -186,9 +194,11 @@ func newCounted() (*counted, error) {
 			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 1, 0, byte(i)})},
 		}, 0)
 	}
-	services := service.NewTable()
-	services.Replace(map[service.Frontend]service.Service{
+	services := service.NewTable("default", endpoints)
+	services.Replace(map[service.Frontend]service.Name{
 		{Address: netip.MustParseAddr("10.96.0.50")}: {Namespace: "shop", Name: "web"},
 	})
-	return &counted{Ingest: ingest.Ingest{History: hist, Endpoints: endpoints, Services: services}}, nil
+	return &counted{Ingest: ingest.Ingest{
+		History: hist, Endpoints: endpoints, Services: services, Names: dns.NewTable(), Drops: drop.NewTable(),
+	}}, nil
 }

@@ -1,7 +1,8 @@
 // Command bench measures what the project promises and prints one JSON object
 // a line: {"name", "value", "unit", "baseline", "baseline_value", "ratio"}.
 // Machines are noisy: value and baseline are measured in turn, in the same run,
-// and the ratio is the median of the turns' ratios. It needs root.
+// and the ratio is the median of the turns' ratios. It needs root, and builds
+// Hubble's own server once, to compare with.
 package main
 
 import (
@@ -41,6 +42,11 @@ var benchmarks = [...]benchmark{
 	{"datapath", benchDatapath},
 	{"ingest", benchIngest},
 	{"ring.loss", benchRing},
+	{"ingest_under_query", benchIngestUnderQuery},
+	{"append", benchAppend},
+	{"history.bytes_per_flow", benchBytesPerFlow},
+	{"query", benchQuery},
+	{"stream", benchStream},
 	{"datapath.throughput", benchThroughput},
 	{"agent.rss", benchRSS},
 }
@@ -48,6 +54,13 @@ var benchmarks = [...]benchmark{
 func main() {
 	only := flag.String("run", "", "only the benchmarks whose name matches this regular expression")
 	flag.Parse()
+	if flag.Arg(0) == childArgument {
+		if err := runChild(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench, as a child:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *only, os.Stdout); err != nil {
@@ -94,6 +107,30 @@ func run(ctx context.Context, only string, out io.Writer) error {
 }
 
 func program(dir string) string { return filepath.Join(dir, "fovea") }
+
+// inTurns measures value and baseline, each first in every other turn, so that a
+// machine that gets faster or slower helps neither.
+func inTurns(turns int, value, baseline func() (float64, error)) (values, baselines []float64, err error) {
+	for turn := range turns {
+		first, second := value, baseline
+		if turn%2 == 1 {
+			first, second = second, first
+		}
+		a, err := first()
+		if err != nil {
+			return nil, nil, err
+		}
+		b, err := second()
+		if err != nil {
+			return nil, nil, err
+		}
+		if turn%2 == 1 {
+			a, b = b, a
+		}
+		values, baselines = append(values, a), append(baselines, b)
+	}
+	return values, baselines, nil
+}
 
 // median of values, which it sorts.
 func median(values []float64) float64 {

@@ -8,5 +8,9 @@
 // command lines with what they print; go test ./hack/cli -rewrite writes what
 // they did print. Its commands are told at [script.command].
 //
+// All that the help of hubble observe lists is shown by a script to work, or is
+// in the table of what cannot be shown, with the reason: [TestHelp] reads the
+// help of the pinned hubble, the scripts and the table.
+//
 // They need root.
 package cli

@@ -18,7 +18,9 @@ type fixture struct {
 	// program is the path of the stock command line, home an empty directory
 	// for it.
 	program, home string
-	agents        map[string]*agent // by node
+	// timeFormats are those that the command line can print.
+	timeFormats []value
+	agents      map[string]*agent // by node
 }
 
 // agent is one that runs on a node.
@@ -37,7 +39,9 @@ const tcpAddress = ":4244"
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	f := &fixture{program: stockHubble(t), home: t.TempDir(), shop: newShop(t), agents: map[string]*agent{}}
+	f := &fixture{program: stockHubble(t), home: t.TempDir(), agents: map[string]*agent{}}
+	f.timeFormats = takers(stockHelps(t, f.program)[cmdObserve])["--time-format"].values
+	f.shop = newShop(t)
 	fovea := buildAgent(t, dir)
 	f.start(t, fovea, dir, f.near)
 	f.start(t, fovea, dir, f.far, "--cluster-name", "prod")

@@ -34,8 +34,12 @@ func normal(out string) string {
 	}))
 }
 
-// indented is the line, on several if it is an object in JSON.
+// indented is the line, on several if it is an object in JSON. Requests in what
+// hubble logs have one or two spaces, by the build.
 func indented(line string) string {
+	if strings.Contains(line, "level=DEBUG") {
+		return strings.Join(strings.Fields(line), " ") + "\n"
+	}
 	var b bytes.Buffer
 	if !strings.HasPrefix(line, `{"`) || json.Indent(&b, []byte(line), "", "  ") != nil {
 		return line
@@ -44,17 +48,21 @@ func indented(line string) string {
 }
 
 // inFlows are for what flows tell: times and dates, their names, interfaces'
-// addresses and numbers, clients' ports, and functions of the kernel.
+// addresses and numbers, clients' ports, and functions of the kernel. Events tell
+// when the agent started, and the numbers of interfaces.
 func inFlows() []substitution {
 	const stamp = `[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}`
 	return []substitution{
-		{`(?m)^(  TIMESTAMP: )?` + stamp, `${1}TIME`},
+		{`(?m)^(-*  TIMESTAMP: )?` + stamp, `${1}TIME`},
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, `DATE`},
 		{`[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}`, `UUID`},
 		{`([\da-f]{2}:){5}[\da-f]{2}`, `MAC`},
 		{`("index"|"ID"): \d+`, `$1: INDEX`},
+		{`("id": )"\d+"`, `$1"INDEX"`},
+		{`\b(id: )\d+`, `${1}INDEX`},
+		{`(start time: )` + stamp, `${1}TIME`},
 		{`(:|:\\e\[33m|_port": )4\d{4}\b`, `${1}PORT`},
-		{`(DROPPED \(.*|SUMMARY: .*|"Summary": ".*); (\w+) at \w+`, `$1; $2 at PLACE`},
+		{`(DROPPED(?:\\e\[0m)? \(.*|SUMMARY: .*|"Summary": ".*); (\w+) at \w+`, `$1; $2 at PLACE`},
 		{`("location": )"\w+"`, `$1"PLACE"`},
 	}
 }
@@ -62,7 +70,8 @@ func inFlows() []substitution {
 // inStatus are for numbers of flows, which are at least 1, and times since the
 // start.
 func inStatus() []substitution {
-	const number, part, percent = `[1-9][\d,]*`, `\d+\.\d+`, `\( *\d\.\d\d%\)`
+	const number, part, percent = `[1-9][\d,]*`, `\d+(?:\.\d+)?`, `\( *\d\.\d\d%\)`
+	const length = `(?:\d+h)?(?:\d+m)?` + part + `m?s`
 	return []substitution{
 		{`(?m)^(Current/Max Flows: )` + number + `/` + number + ` ` + percent, `${1}N/N (N%)`},
 		{`(?m)^(Flows/s: )` + part, `${1}N`},
@@ -71,9 +80,9 @@ func inStatus() []substitution {
 		{`("flows_rate": )` + part, `${1}N`},
 		{`((NUM|MAX|SEEN) FLOWS: )` + number, `${1}N`},
 		{`(FLOWS PER SECOND: )` + part, `${1}N`},
-		{`(UPTIME: )` + part + `m?s`, `${1}N`},
-		{number + ` {2,}` + number + ` {2,}` + number + ` {2,}` + part + ` {2,}` + part + `m?s`, `N  N  N  N  N`},
-		{`(\d+s|N/A) {2,}(` + part + `|N/A) {2,}` + number + `/` + number + ` ` + percent, `N  N  N/N (N%)`},
+		{`(UPTIME: )` + length, `${1}N`},
+		{number + ` {2,}` + number + ` {2,}` + number + ` {2,}` + part + ` {2,}` + length, `N  N  N  N  N`},
+		{`(` + length + `|N/A) {2,}(` + part + `|N/A) {2,}` + number + `/` + number + ` ` + percent, `N  N  N/N (N%)`},
 	}
 }
 

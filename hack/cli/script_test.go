@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 )
@@ -17,24 +17,35 @@ type script struct {
 	agent *agent
 	tcp   bool
 	// picked is what later commands call the last picked flow's values.
-	picked  map[string]string
+	picked map[string]string
+	at     time.Time // of the picked flow
+	// files are the paths of those that the script wrote, by name, and saved
+	// what it had hubble save last.
+	files   map[string]string
+	saved   []byte
 	started *background
 }
 
 func newScript(t *testing.T, f *fixture) *script {
-	s := &script{fixture: f, agent: f.agents[f.near.Name]}
+	s := &script{fixture: f, agent: f.agents[f.near.Name], files: map[string]string{}}
 	t.Cleanup(s.kill)
 	return s
 }
 
 // command runs a command of a script:
 //
-//	hubble ARGS       hubble with these arguments, and what it prints
-//	flows ARGS        hubble observe with these filters: each kind of line once
+//	hubble ARGS       hubble with these arguments, and what it prints. With
+//	                  --time-format, the picked flow's time is that format's name
+//	flows ARGS        hubble observe with these filters: each kind of line once.
+//	                  They are to pick what hubble itself picks among all flows
 //	count ARGS        the number of lines that hubble prints
 //	pick ARGS         the last such flow. From then on its values are $uuid,
-//	                  $time, $port, $source and $destination (identities)
-//	pipe ARGS         hubble observe, of what it printed as JSON
+//	                  $time, $port, $source and $destination (identities). After
+//	                  agent-events, the last such event, and its $time
+//	terminal ARGS     hubble with a terminal as its output
+//	save ARGS         hubble, for others to read what it prints: it is their
+//	                  input, and $saved the path of a file with it
+//	file NAME         a file with the lines below, and $NAME its path
 //	use NODE [tcp]    ask this node's agent from now on, over its socket or TCP
 //
 // and in the scripts that have things happen:
@@ -51,15 +62,19 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	switch args := s.args(t, d); d.Cmd {
 	case "hubble":
-		return normal(s.hubble(t, args...))
+		return normal(s.formatted(args, s.hubble(t, args...)))
 	case "flows":
-		return kinds(s.observe(t, slices.Concat([]string{"--last", "10000"}, args)...))
+		return s.flows(t, args)
 	case "count":
-		return fmt.Sprintf("%d lines\n", strings.Count(s.hubble(t, args...), "\n"))
+		return lines(s.hubble(t, args...))
 	case "pick":
 		return s.pick(t, args)
-	case "pipe":
-		return normal(s.pipe(t, args))
+	case "terminal":
+		return normal(s.terminal(t, args))
+	case "save":
+		return s.save(t, args)
+	case "file":
+		s.write(t, args[0], []byte(d.Input+"\n"))
 	case "use":
 		s.use(t, args)
 	case "send":
@@ -82,16 +97,32 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
-// args are the words of the command's line, with what was picked. Those in
-// single quotes may hold spaces.
+// args are the words of the command's line, with what was picked.
 func (s *script) args(t *testing.T, d *datadriven.TestData) []string {
+	t.Helper()
+	args := words(t, d)
+	for i, w := range args {
+		args[i] = os.Expand(w, func(name string) string {
+			v := s.picked[name] + s.files[name]
+			if v == "" {
+				d.Fatalf(t, "no flow was picked that has a %s, and no such file written", name)
+			}
+			return v
+		})
+	}
+	return args
+}
+
+// words are those of the command's line, and the lines below it as one more.
+// Those in single quotes may hold spaces.
+func words(t *testing.T, d *datadriven.TestData) []string {
 	t.Helper()
 	var line []string
 	for _, a := range d.CmdArgs {
 		line = append(line, a.String())
 	}
 	quoted := false
-	words := strings.FieldsFunc(strings.Join(line, " "), func(r rune) bool {
+	all := strings.FieldsFunc(strings.Join(line, " "), func(r rune) bool {
 		if r == '\'' {
 			quoted = !quoted
 		}
@@ -100,15 +131,27 @@ func (s *script) args(t *testing.T, d *datadriven.TestData) []string {
 	if quoted {
 		d.Fatalf(t, "a quote that does not end")
 	}
-	for i, w := range words {
-		words[i] = os.Expand(strings.ReplaceAll(w, "'", ""), func(name string) string {
-			if s.picked[name] == "" {
-				d.Fatalf(t, "no flow was picked that has a %s", name)
-			}
-			return s.picked[name]
-		})
+	for i, w := range all {
+		all[i] = strings.ReplaceAll(w, "'", "")
 	}
-	return words
+	if d.Input != "" && d.Cmd != "file" && d.Cmd != "edit" {
+		all = append(all, d.Input)
+	}
+	return all
+}
+
+// hubbleArgs are the arguments with which a script's command runs hubble, or nil
+// if it does not.
+func hubbleArgs(command string, args []string) []string {
+	switch command {
+	case "hubble", "count", "terminal", "save", "start":
+		return args
+	case "flows":
+		return append([]string{"observe", "--last", "10000", "--use-default-field-masks=false"}, args...)
+	case "pick":
+		return append([]string{"observe", "--last", "1", "-o", "jsonpb"}, args...)
+	}
+	return nil
 }
 
 func (s *script) use(t *testing.T, args []string) {

@@ -100,6 +100,7 @@ func (s *shop) endpoints(node *lab.Node) string {
 		b.WriteString(endpoint(app, pods[app], pods[app].Node == node))
 	}
 	fmt.Fprintf(&b, "services:\n  - {name: web, namespace: shop, address: %s}\n", s.service.Addr())
+	fmt.Fprintf(&b, "names:\n  - {address: %s, names: [api.example.com, cdn.example.com]}\n", s.world)
 	return b.String()
 }
 

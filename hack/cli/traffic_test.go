@@ -11,6 +11,7 @@ import (
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"golang.org/x/sys/unix"
 
 	"github.com/fovea-obs/fovea/hack/lab"
 )
@@ -127,22 +128,27 @@ func closeConn(c net.Conn) error {
 	return c.Close()
 }
 
-// dropped tries what the rule drops, until the agent says that it was.
+// dropped sends what the rule drops, and waits for the agent to tell of it. It
+// is one packet, as nobody is left to send it again.
 func (s *shop) dropped(ctx context.Context, a *agent) error {
-	ctx, cancel := context.WithCancel(ctx)
-	told := make(chan error, 1)
-	go func() {
-		defer cancel()
-		told <- a.await(ctx, func(f *flowpb.Flow) bool { return f.GetVerdict() == flowpb.Verdict_DROPPED })
-	}()
-	c, err := s.client.DialTCP(ctx, netip.AddrPortFrom(s.db.IPv4, portDB))
-	cancel()
-	if err == nil {
-		err = errors.Join(errors.New("a connection that the rule drops went through"), c.Close())
-	} else if ctx.Err() != nil {
+	err := s.client.NS.Do(func() error { return knock(netip.AddrPortFrom(s.db.IPv4, portDB)) })
+	if err != nil {
+		return err
+	}
+	return a.await(ctx, func(f *flowpb.Flow) bool { return f.GetVerdict() == flowpb.Verdict_DROPPED })
+}
+
+// knock begins a connection and forgets it.
+func knock(to netip.AddrPort) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	if errors.Is(err, unix.EINPROGRESS) {
 		err = nil
 	}
-	return errors.Join(err, <-told)
+	return errors.Join(err, unix.Close(fd))
 }
 
 func (s *shop) udp(ctx context.Context) error {

@@ -6,9 +6,18 @@
 // are noticed; headers, such as the server's version, go with every response.
 // Services are registered on it as on any [google.golang.org/grpc.Server].
 //
+// Clients cannot take more of the node than there is to give: the streams of all
+// together, the connections of each listener, the size of requests and headers
+// and the time of a handshake are bounded. A stream too many is refused with
+// ResourceExhausted, a connection too many is closed.
+//
 // [Listen] opens what it serves on, a unix socket or a TCP address, and
 // [Server.Serve] serves until its context ends, then ends all calls and waits
 // for them.
+//
+// A handler that streams much can send a [Wire], a message that it encoded
+// itself. Buffers and flow-control windows are gRPC's own: larger ones to write
+// from gained nothing that could be measured.
 //
 // Without a credentials option the transport is plain text: TLS is a
 // [google.golang.org/grpc.ServerOption] in [Config].Options.

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,6 @@ const (
 )
 
 const (
-	// maxStreams bounds the calls on one connection. A relay has one connection
-	// to an agent for all of its clients.
-	maxStreams = 1024
 	// minPing is how often a client may ask whether the server is there.
 	minPing = 5 * time.Second
 	// idlePing is the silence after which the server asks the same of a client,
@@ -48,7 +46,12 @@ type Config struct {
 	// StopTimeout is how long calls may take to end when Serve's context
 	// has; 5 s if 0.
 	StopTimeout time.Duration
-	// Log gets the panics of handlers; nothing is logged if it is nil.
+	// MaxStreams bounds the streams at a time, of all clients together, and
+	// MaxConnections the connections of each listener. What is more is refused.
+	// They are 256 and 128 if 0.
+	MaxStreams, MaxConnections int
+	// Log gets the panics of handlers, and what was refused; nothing is logged
+	// if it is nil.
 	Log *slog.Logger
 }
 
@@ -58,6 +61,10 @@ type Server struct {
 	health  *health.Server
 	log     *slog.Logger
 	timeout time.Duration
+	// streams holds one for each stream that is open.
+	streams     chan struct{}
+	connections int
+	complain    *complaints
 	// stopping ends when Serve's context does, and all streams with it.
 	stopping context.Context
 	stop     context.CancelFunc
@@ -65,10 +72,15 @@ type Server struct {
 
 // New returns a server on which services can be registered, until Serve.
 func New(c Config) *Server {
-	s := &Server{log: c.Log, timeout: c.StopTimeout, health: health.NewServer()}
+	s := &Server{
+		log: c.Log, timeout: c.StopTimeout, health: health.NewServer(),
+		streams:     make(chan struct{}, cmp.Or(c.MaxStreams, defaultStreams)),
+		connections: cmp.Or(c.MaxConnections, defaultConnections),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.complain = &complaints{to: s.log}
 	if s.timeout == 0 {
 		s.timeout = defaultStopTimeout
 	}
@@ -82,8 +94,8 @@ func New(c Config) *Server {
 
 func (s *Server) options(header metadata.MD) []grpc.ServerOption {
 	recoverUnary, recoverStream := s.recovery()
-	return []grpc.ServerOption{
-		grpc.MaxConcurrentStreams(maxStreams),
+	return append(limits(),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
 		}),
@@ -91,8 +103,8 @@ func (s *Server) options(header metadata.MD) []grpc.ServerOption {
 			Time: idlePing, Timeout: pingTimeout,
 		}),
 		grpc.ChainUnaryInterceptor(unaryHeader(header), recoverUnary),
-		grpc.ChainStreamInterceptor(streamHeader(header), s.endStreams, recoverStream),
-	}
+		grpc.ChainStreamInterceptor(s.limitStreams, streamHeader(header), s.endStreams, recoverStream),
+	)
 }
 
 // RegisterService makes the Server a [grpc.ServiceRegistrar].
@@ -108,7 +120,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		serving.Go(func() {
-			if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			if err := s.grpc.Serve(s.limited(l)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 				failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
 			}
 		})

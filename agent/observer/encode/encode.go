@@ -1,0 +1,174 @@
+package encode
+
+import (
+	flowpb "github.com/cilium/cilium/api/v1/flow"
+
+	"github.com/fovea-obs/fovea/agent/drop"
+	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/observer/lookup"
+)
+
+// Encoder writes records as Hubble's messages, for one request. It is for one
+// goroutine.
+type Encoder struct {
+	tables *lookup.Tables
+	want   wanted
+	fixed  fixed
+
+	// epoch is that of what is remembered by number.
+	epoch               lookup.Epoch
+	source, destination *endpoints
+	services            [2]services
+	names               cache[[]byte]
+	drops               cache[dropped]
+	// interfaces are by index, of one chunk.
+	interfaces cache[[]byte]
+	// summaries depend on no table.
+	summaries cache[[]byte]
+}
+
+// New returns an encoder that writes what the mask asks for.
+func (f *Factory) New(m Mask) *Encoder {
+	e := &Encoder{tables: f.tables, want: newWanted(m), epoch: f.tables.Epoch()}
+	e.fixed = newFixed(e.tables, &e.want)
+	e.source, e.destination = f.of(e.want.source), f.of(e.want.destination)
+	e.services[0].fields = e.want.sourceService
+	e.services[1].fields = e.want.destinationService
+	return e
+}
+
+// Renew forgets what is void. It must be called after each chunk was pinned and
+// before its rows are encoded.
+func (e *Encoder) Renew() {
+	// No epoch tells that an interface has got another name.
+	e.interfaces.void()
+	epoch := e.tables.Epoch()
+	if epoch == e.epoch {
+		return
+	}
+	e.epoch = epoch
+	e.services[0].void()
+	e.services[1].void()
+	e.names.void()
+	e.drops.void()
+}
+
+// Flow appends the GetFlowsResponse for a row of c, with sequence as its number.
+func (e *Encoder) Flow(b []byte, c *history.Columns, row int, sequence uint64) []byte {
+	b = append(e.envelope(b, c.Time[row]), tag1(responseFlow, typeBytes), 0, 0)
+	start := len(b)
+	return closeMessage(e.Message(b, c, row, sequence), start)
+}
+
+// Message appends the bare flow.Flow for a row of c.
+func (e *Encoder) Message(b []byte, c *history.Columns, row int, sequence uint64) []byte {
+	want := &e.want
+	var d *dropped
+	if n := c.Drop[row]; want.drop && (n != drop.None || c.Kind[row] == history.KindDrop) {
+		d = e.dropped(n)
+	}
+	if want.flow.has(flowTime) {
+		b = appendTime(append(b, tag1(flowTime, typeBytes)), c.Time[row], want.time)
+	}
+	if want.flow.has(flowVerdict) {
+		b = appendNumber(b, flowVerdict, uint64(c.Verdict[row]))
+	}
+	if d != nil && want.flow.has(flowDropReason) {
+		b = appendNumber(b, flowDropReason, d.reason)
+	}
+	b = e.packet(b, c, row)
+	b = e.ends(b, c, row)
+	b = e.connection(b, c, row, d)
+	if n := c.Interface[row]; n != 0 && want.flow.has(flowInterface) {
+		b = append(appendTag2(b, flowInterface, typeBytes), e.interfaceOf(n)...)
+	}
+	if want.flow.has(flowUUID) {
+		b = append(appendTag2(b, flowUUID, typeBytes), lookup.UUIDSize)
+		b = lookup.AppendUUID(b, e.tables.Instance, sequence)
+	}
+	b = append(b, e.fixed.emitter...)
+	if want.summary {
+		b = e.summary(b, c, row, d)
+	}
+	if want.extensions {
+		b = e.extension(b, c, row, d)
+	}
+	return b
+}
+
+// ends appends the fields from source to destination_names.
+func (e *Encoder) ends(b []byte, c *history.Columns, row int) []byte {
+	if e.want.flow.has(flowSource) {
+		b = append(append(b, tag1(flowSource, typeBytes)), e.source.get(e.tables, c.Source[row])...)
+	}
+	if e.want.flow.has(flowDestination) {
+		b = append(append(b, tag1(flowDestination, typeBytes)), e.destination.get(e.tables, c.Destination[row])...)
+	}
+	b = append(b, e.fixed.typeAndNode...)
+	if n := c.Names[row]; n != 0 && e.want.names {
+		b = append(b, e.namesOf(n)...)
+	}
+	return b
+}
+
+// connection appends the fields from reply to is_reply.
+func (e *Encoder) connection(b []byte, c *history.Columns, row int, d *dropped) []byte {
+	want := &e.want
+	kind, flags := c.Kind[row], c.Flags[row]
+	if isReply(flags) && want.flow.has(flowReply) {
+		b = append(appendTag2(b, flowReply, typeVarint), 1)
+	}
+	b = e.event(b, kind, flags, d)
+	if n := c.SourceService[row]; n != 0 && want.flow.has(flowSourceService) {
+		b = append(appendTag2(b, flowSourceService, typeBytes), e.services[0].get(e.tables, n)...)
+	}
+	if n := c.DestinationService[row]; n != 0 && want.flow.has(flowDestinationService) {
+		b = append(appendTag2(b, flowDestinationService, typeBytes), e.services[1].get(e.tables, n)...)
+	}
+	if v := c.Direction[row]; v != 0 && want.flow.has(flowDirection) {
+		b = appendVarint(appendTag2(b, flowDirection, typeVarint), uint64(v))
+	}
+	if kind != history.KindDrop && want.flow.has(flowObservationPoint) {
+		b = append(appendTag2(b, flowObservationPoint, typeVarint), observationPoint(flags))
+	}
+	if d != nil && d.reason != 0 && want.flow.has(flowDropReasonDesc) {
+		b = appendVarint(appendTag2(b, flowDropReasonDesc, typeVarint), d.reason)
+	}
+	if flags&history.FlagReplyKnown != 0 && want.flow.has(flowIsReply) {
+		b = appendIsReply(b, flags, want.isReply)
+	}
+	return b
+}
+
+func isReply(f history.Flags) bool {
+	const reply = history.FlagReplyKnown | history.FlagReply
+	return f&reply == reply
+}
+
+func appendIsReply(b []byte, flags history.Flags, f fields) []byte {
+	b = appendTag2(b, flowIsReply, typeBytes)
+	if !isReply(flags) || !f.has(wrapperValue) {
+		return append(b, 0)
+	}
+	return append(b, 2, tag1(wrapperValue, typeVarint), 1)
+}
+
+func observationPoint(f history.Flags) byte {
+	if f&history.FlagFromEndpoint != 0 {
+		return byte(flowpb.TraceObservationPoint_FROM_ENDPOINT)
+	}
+	return byte(flowpb.TraceObservationPoint_TO_ENDPOINT)
+}
+
+// event appends the event's type and sub-type.
+func (e *Encoder) event(b []byte, kind history.Kind, flags history.Flags, d *dropped) []byte {
+	switch {
+	case kind == history.KindDrop && d == nil:
+		return b
+	case kind == history.KindDrop:
+		return append(b, d.event...)
+	case flags&history.FlagFromEndpoint != 0:
+		return append(b, e.fixed.fromEndpoint...)
+	}
+	return append(b, e.fixed.toEndpoint...)
+}

@@ -1,0 +1,150 @@
+package encode
+
+import (
+	"math/bits"
+	"net/netip"
+
+	flowpb "github.com/cilium/cilium/api/v1/flow"
+
+	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/observer/lookup"
+)
+
+// packet appends the packet's layers. Each is shorter than 128 bytes, so that
+// its length takes one.
+func (e *Encoder) packet(b []byte, c *history.Columns, row int) []byte {
+	if e.want.flow.has(flowEthernet) {
+		b = appendEthernet(b, &c.SrcMAC[row], &c.DstMAC[row], e.want.ethernet)
+	}
+	if e.want.flow.has(flowIP) {
+		b = appendIP(b, &c.Src[row], &c.Dst[row], c.Flags[row], e.want.ip)
+	}
+	if e.want.flow.has(flowL4) {
+		if t := lookup.Transport(c.Protocol[row], c.Flags[row]); t != 0 {
+			b = e.layer4(b, c, row, t)
+		}
+	}
+	return b
+}
+
+const macSize = len("00:00:00:00:00:00")
+
+func appendEthernet(b []byte, src, dst *[6]byte, f fields) []byte {
+	if *src == [6]byte{} && *dst == [6]byte{} {
+		return b
+	}
+	b = append(b, tag1(flowEthernet, typeBytes), 0)
+	start := len(b)
+	if f.has(ethernetSource) {
+		b = appendMAC(append(b, tag1(ethernetSource, typeBytes), byte(macSize)), src)
+	}
+	if f.has(ethernetDestination) {
+		b = appendMAC(append(b, tag1(ethernetDestination, typeBytes), byte(macSize)), dst)
+	}
+	b[start-1] = byte(len(b) - start)
+	return b
+}
+
+func appendMAC(b []byte, a *[6]byte) []byte {
+	const digits = "0123456789abcdef"
+	return append(b,
+		digits[a[0]>>4], digits[a[0]&15], ':',
+		digits[a[1]>>4], digits[a[1]&15], ':',
+		digits[a[2]>>4], digits[a[2]&15], ':',
+		digits[a[3]>>4], digits[a[3]&15], ':',
+		digits[a[4]>>4], digits[a[4]&15], ':',
+		digits[a[5]>>4], digits[a[5]&15])
+}
+
+func appendIP(b []byte, src, dst *[16]byte, flags history.Flags, f fields) []byte {
+	v6 := flags&history.FlagIPv6 != 0
+	b = append(b, tag1(flowIP, typeBytes), 0)
+	start := len(b)
+	if f.has(ipSource) {
+		b = appendAddress(b, ipSource, src, v6)
+	}
+	if f.has(ipDestination) {
+		b = appendAddress(b, ipDestination, dst, v6)
+	}
+	if f.has(ipVersion) {
+		version := flowpb.IPVersion_IPv4
+		if v6 {
+			version = flowpb.IPVersion_IPv6
+		}
+		b = append(b, tag1(ipVersion, typeVarint), byte(version))
+	}
+	b[start-1] = byte(len(b) - start)
+	return b
+}
+
+func appendAddress(b []byte, number int, a *[16]byte, v6 bool) []byte {
+	addr := netip.AddrFrom16(*a)
+	if !v6 {
+		addr = addr.Unmap()
+	}
+	b = append(b, tag1(number, typeBytes), 0)
+	start := len(b)
+	b = addr.AppendTo(b)
+	b[start-1] = byte(len(b) - start)
+	return b
+}
+
+// layer4 appends the header of a transport.
+func (e *Encoder) layer4(b []byte, c *history.Columns, row int, transport uint8) []byte {
+	b = append(b, tag1(flowL4, typeBytes), 0)
+	start := len(b)
+	src, dst := uint64(c.SrcPort[row]), uint64(c.DstPort[row])
+	want := &e.want
+	switch {
+	case transport == lookup.ProtoTCP && want.layer4.has(layer4TCP):
+		b = e.tcp(b, src, dst, c.TCPFlags[row])
+	case transport == lookup.ProtoUDP && want.layer4.has(layer4UDP):
+		b = appendHeader(b, layer4UDP, want.udp, src, dst)
+	case transport == lookup.ProtoSCTP && want.layer4.has(layer4SCTP):
+		b = appendHeader(b, layer4SCTP, want.sctp, src, dst)
+	case transport == lookup.ProtoICMP && want.layer4.has(layer4ICMPv4):
+		b = appendHeader(b, layer4ICMPv4, want.icmpv4, src, dst)
+	case transport == lookup.ProtoICMPv6 && want.layer4.has(layer4ICMPv6):
+		b = appendHeader(b, layer4ICMPv6, want.icmpv6, src, dst)
+	case transport == lookup.ProtoVRRP && want.layer4.has(layer4VRRP):
+		b = appendHeader(b, layer4VRRP, want.vrrp, src, dst>>8, dst&0xff)
+	case transport == lookup.ProtoIGMP && want.layer4.has(layer4IGMP):
+		b = appendHeader(b, layer4IGMP, want.igmp, src)
+	}
+	b[start-1] = byte(len(b) - start)
+	return b
+}
+
+// appendHeader appends a header whose fields have the numbers from 1 on.
+func appendHeader(b []byte, number int, f fields, values ...uint64) []byte {
+	b = append(b, tag1(number, typeBytes), 0)
+	start := len(b)
+	for i, v := range values {
+		if f.has(i + 1) {
+			b = appendNumber(b, i+1, v)
+		}
+	}
+	b[start-1] = byte(len(b) - start)
+	return b
+}
+
+func (e *Encoder) tcp(b []byte, src, dst uint64, flags uint16) []byte {
+	f := e.want.tcp
+	b = append(b, tag1(layer4TCP, typeBytes), 0)
+	start := len(b)
+	if f.has(portsSource) {
+		b = appendNumber(b, portsSource, src)
+	}
+	if f.has(portsDestination) {
+		b = appendNumber(b, portsDestination, dst)
+	}
+	if f.has(tcpFlags) {
+		flags &= uint16(e.want.tcpFlags >> tcpFIN)
+		b = append(b, tag1(tcpFlags, typeBytes), byte(2*bits.OnesCount16(flags)))
+		for ; flags != 0; flags &= flags - 1 {
+			b = append(b, tag1(tcpFIN+bits.TrailingZeros16(flags), typeVarint), 1)
+		}
+	}
+	b[start-1] = byte(len(b) - start)
+	return b
+}

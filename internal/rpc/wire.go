@@ -1,0 +1,87 @@
+package rpc
+
+import (
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// chunkSize is how much memory messages share. gRPC keeps at most 64 KiB of a
+// stream's messages and lets SendMsg wait then, so that a stream to a client
+// that does not read holds six chunks at most.
+const chunkSize = 16 << 10
+
+// Wire is a message in the form that goes over the wire. A handler gives a *Wire
+// to SendMsg in place of a message. Bytes are copied: once SendMsg has returned,
+// the caller may use them again, for the next message.
+//
+// A Wire is for one stream. It packs what is sent into chunks of memory, which
+// are used again when all that is in them was sent. Its zero value is ready.
+type Wire struct {
+	Bytes []byte
+
+	// chunk holds the messages that were sent last, up to used.
+	chunk mem.Buffer
+	data  []byte
+	used  int
+}
+
+// marshal returns a copy of the message.
+func (w *Wire) marshal(chunks *chunkPool) mem.BufferSlice {
+	n := len(w.Bytes)
+	if n > chunkSize/4 {
+		return mem.BufferSlice{mem.Copy(w.Bytes, mem.DefaultBufferPool())}
+	}
+	if w.chunk == nil || n > len(w.data)-w.used {
+		if w.chunk != nil {
+			w.chunk.Free()
+		}
+		b := chunks.Get(chunkSize)
+		w.chunk, w.data, w.used = mem.NewBuffer(b, chunks), *b, 0
+	}
+	start := w.used
+	w.used += copy(w.data[start:], w.Bytes)
+	return mem.BufferSlice{w.chunk.Slice(start, w.used)}
+}
+
+// chunkPool is a [mem.BufferPool] of chunks.
+type chunkPool struct{ free sync.Pool }
+
+// Get returns a chunk, whatever is asked for.
+func (p *chunkPool) Get(int) *[]byte {
+	if b, ok := p.free.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, chunkSize)
+	return &b
+}
+
+// Put takes a chunk back.
+func (p *chunkPool) Put(b *[]byte) { p.free.Put(b) }
+
+// codec sends a Wire as it is, and leaves all else to the codec of gRPC.
+type codec struct {
+	encoding.CodecV2
+	chunks *chunkPool
+}
+
+func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name), &chunkPool{}} }
+
+// Marshal implements [encoding.CodecV2].
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if w, ok := v.(*Wire); ok {
+		return w.marshal(c.chunks), nil
+	}
+	return c.CodecV2.Marshal(v)
+}
+
+// Unmarshal implements [encoding.CodecV2].
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if _, ok := v.(*Wire); ok {
+		return fmt.Errorf("a %T is only sent", v)
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
