@@ -283,6 +283,38 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestNamesOfAddresses has DNS names, which an end has that is nobody's, and that
+// no flow of a service has.
+func TestNamesOfAddresses(t *testing.T) {
+	in := newIngest(t)
+	named := func(name string) []string { return []string{name} }
+	in.Names.Replace(map[netip.Addr][]string{
+		netip.MustParseAddr("203.0.113.7"): named("api.example.com"),
+		netip.MustParseAddr("203.0.113.8"): named("www.example.com"),
+		netip.MustParseAddr("10.1.0.3"):    named("pod.example.com"),
+		netip.MustParseAddr("10.96.0.1"):   named("service.example.com"),
+	})
+	for name, tt := range map[string]struct {
+		src, dst string
+		want     dns.Names
+	}{
+		"world":         {"10.1.0.1:1", "203.0.113.7:443", dns.Names{Destination: named("api.example.com")}},
+		"from world":    {"203.0.113.7:443", "10.1.0.1:1", dns.Names{Source: named("api.example.com")}},
+		"nameless":      {"10.1.0.1:1", "203.0.113.9:443", dns.Names{}},
+		"pod":           {"10.1.0.1:1", "10.1.0.3:80", dns.Names{}},
+		"service":       {"10.1.0.1:1", "10.96.0.1:80", dns.Names{}},
+		"world to both": {"203.0.113.7:443", "10.96.0.1:80", dns.Names{}},
+		"transit": {"203.0.113.7:443", "203.0.113.8:80", dns.Names{
+			Source: named("api.example.com"), Destination: named("www.example.com"),
+		}},
+	} {
+		in.Event(eventOf(tt.src, tt.dst, ifUnknown, from), 1)
+		if diff := cmp.Diff(tt.want, in.Names.At(in.last(t).Names)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
 // TestManyPackets has counts that one record has no room for.
 func TestManyPackets(t *testing.T) {
 	const packets, bytes = 3<<32 + 5, 7 << 40
