@@ -13,6 +13,7 @@ import (
 
 // TestFiltersAreLimited has many filters, and filters with much in them.
 func TestFiltersAreLimited(t *testing.T) {
+	const maxFilterBytes = 128 << 10
 	many := func(n int) (all []*flowpb.FlowFilter) {
 		for range n {
 			all = append(all, &flowpb.FlowFilter{})

@@ -71,7 +71,7 @@ type Server struct {
 	// tables are the Config's, as filters and encoders want them.
 	tables     lookup.Tables
 	namespaces *namespaces
-	compiler   limitedCompiler
+	compiler   *filter.Compiler
 	encoders   *encode.Factory
 	gate       gate
 }
@@ -112,6 +112,6 @@ func New(c Config) *Server {
 		gate: make(gate, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	s.encoders = encode.NewFactory(&s.tables)
-	s.compiler = limitedCompiler{filter.NewCompiler(&s.tables)}
+	s.compiler = filter.NewCompiler(&s.tables)
 	return s
 }

@@ -33,6 +33,12 @@ func NewCompiler(t *lookup.Tables) *Compiler {
 
 // Compile compiles a request's filters. Its errors name the field at fault.
 func (c *Compiler) Compile(whitelist, blacklist []*flowpb.FlowFilter) (*Plan, error) {
+	if err := limit("whitelist", whitelist); err != nil {
+		return nil, err
+	}
+	if err := limit("blacklist", blacklist); err != nil {
+		return nil, err
+	}
 	p := &Plan{t: c.t, epoch: c.t.Epoch(), limited: len(whitelist) > 0}
 	sides := map[string]*numberSet{}
 	for i, f := range whitelist {

@@ -1,4 +1,4 @@
-package observer
+package filter
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/fovea-obs/fovea/agent/observer/filter"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
 
@@ -18,21 +17,8 @@ const (
 	maxFilterBytes = 128 << 10
 )
 
-// limitedCompiler is a Compiler that refuses what would cost too much.
-type limitedCompiler struct{ *filter.Compiler }
-
-// Compile compiles a request's filters. Its errors name the field at fault.
-func (c limitedCompiler) Compile(whitelist, blacklist []*flowpb.FlowFilter) (*filter.Plan, error) {
-	if err := checkFilters("whitelist", whitelist); err != nil {
-		return nil, err
-	}
-	if err := checkFilters("blacklist", blacklist); err != nil {
-		return nil, err
-	}
-	return c.Compiler.Compile(whitelist, blacklist)
-}
-
-func checkFilters(field string, filters []*flowpb.FlowFilter) error {
+// limit refuses a list of filters that would cost too much.
+func limit(field string, filters []*flowpb.FlowFilter) error {
 	if len(filters) > maxFilters {
 		return lookup.Invalid(field, fmt.Sprintf("%d filters", len(filters)), fmt.Sprintf("at most %d", maxFilters))
 	}
