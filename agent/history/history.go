@@ -13,7 +13,7 @@ import (
 const MinSize = 2 * chunkBytes
 
 // chunkBytes is a chunk with the lists of its summary.
-const chunkBytes = int64(unsafe.Sizeof(chunk{})) + lists*MaxDistinct*4
+const chunkBytes = int64(unsafe.Sizeof(chunk{})) + lists*maxDistinct*4
 
 // ErrOverwritten is returned for a sequence number that the ring no longer
 // holds.

@@ -20,7 +20,7 @@ func newHistory(t testing.TB, chunks int) *History {
 
 // distinct is how many different numbers each column of the tests' records has.
 // They are small, as a summary's cost grows with them; some are more than it lists.
-var distinct = [...]uint32{3 * MaxDistinct, MaxDistinct, 2 * MaxDistinct, 100, 20, 1}
+var distinct = [...]uint32{3 * maxDistinct, maxDistinct, 2 * maxDistinct, 100, 20, 1}
 
 // numbersOf are the interned numbers of a record, in the order of [Used].
 func numbersOf(r *Record) [6]*uint32 {

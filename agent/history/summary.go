@@ -1,14 +1,14 @@
 package history
 
-// MaxDistinct is up to how many values a summary lists: with more of them, the
+// maxDistinct is up to how many values a summary lists: with more of them, the
 // rows themselves are as fast to look at.
-const MaxDistinct = ChunkSize / 16
+const maxDistinct = ChunkSize / 16
 
 // Summary is what the rows of a full chunk have in common: a reader that asks
 // for what is not in it need not look at the rows.
 type Summary struct {
 	// The distinct values of the columns of these names, in no order; none
-	// where they are more than MaxDistinct.
+	// where they are more than maxDistinct.
 	Source, Destination               []uint32
 	SourceService, DestinationService []uint32
 	Drop, Names                       []uint32
@@ -87,7 +87,7 @@ func (z *summarizer) distinct(values []uint32) []uint32 {
 		}
 		if z.stamps[v] != z.stamp {
 			z.stamps[v] = z.stamp
-			if len(z.values) == MaxDistinct {
+			if len(z.values) == maxDistinct {
 				return nil
 			}
 			z.values = append(z.values, v)

@@ -54,7 +54,7 @@ func recount(s *Segment) *plain {
 }
 
 // checkSummary fails unless the segment's summary is what a recount finds: with no
-// list of more than MaxDistinct, and none at all if its chunk is not full.
+// list of more than maxDistinct, and none at all if its chunk is not full.
 func checkSummary(t testing.TB, s *Segment) {
 	t.Helper()
 	got := s.Summary()
@@ -68,7 +68,7 @@ func checkSummary(t testing.TB, s *Segment) {
 	for i, list := range [][]uint32{
 		got.Source, got.Destination, got.SourceService, got.DestinationService, got.Drop, got.Names,
 	} {
-		if n := len(want.numbers[i]); len(list) != n && n <= MaxDistinct || len(list) > 0 && n > MaxDistinct {
+		if n := len(want.numbers[i]); len(list) != n && n <= maxDistinct || len(list) > 0 && n > maxDistinct {
 			t.Errorf("chunk at %d, list %d: %d numbers of %d", s.First, i, len(list), n)
 		}
 		for _, n := range list {
@@ -174,13 +174,13 @@ func TestStamps(t *testing.T) {
 func TestMaxDistinct(t *testing.T) {
 	h := newHistory(t, 3)
 	for i := range uint32(ChunkSize) {
-		h.Append(&Record{Source: i % MaxDistinct, Destination: i % (MaxDistinct + 1), Drop: i, Names: 5})
+		h.Append(&Record{Source: i % maxDistinct, Destination: i % (maxDistinct + 1), Drop: i, Names: 5})
 	}
 	s := segment(t, h, 0)
 	defer s.Release()
 	checkSummary(t, &s)
 	got := s.Summary()
-	if len(got.Source) != MaxDistinct || len(got.Destination) > 0 || len(got.Drop) > 0 || !slices.Equal(got.Names, []uint32{5}) {
+	if len(got.Source) != maxDistinct || len(got.Destination) > 0 || len(got.Drop) > 0 || !slices.Equal(got.Names, []uint32{5}) {
 		t.Errorf("lists of %d, %d, %d and %d", len(got.Source), len(got.Destination), len(got.Drop), len(got.Names))
 	}
 }

@@ -66,7 +66,7 @@ const usedNumbers = 2000
 
 func (m *usedModel) append(h *History, rnd *rand.Rand, count int) {
 	// Some are more than a summary lists.
-	widths := [...]uint32{10, 10, 10, 2 * MaxDistinct, 10, 2 * MaxDistinct}
+	widths := [...]uint32{10, 10, 10, 2 * maxDistinct, 10, 2 * maxDistinct}
 	for range count {
 		var r Record
 		window := uint32(len(m.records)/ChunkSize) * 60

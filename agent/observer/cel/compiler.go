@@ -15,8 +15,8 @@ import (
 const variable = "_flow"
 
 const (
-	// maxExpressions is how many expressions a list may have.
-	maxExpressions = 16
+	// MaxExpressions is how many expressions a list may have.
+	MaxExpressions = 16
 	// maxLength is the most bytes of an expression.
 	maxLength = 4096
 	// maxDepth is how deep an expression may be nested. The checker's time is
@@ -56,8 +56,8 @@ func newEnv() (*celgo.Env, error) {
 // Compile compiles a list of expressions. If one of them is at fault, the error
 // is an [*Error].
 func (c *Compiler) Compile(expressions []string) (*Program, error) {
-	if len(expressions) > maxExpressions {
-		return nil, &Error{maxExpressions, fmt.Sprintf("one of %d expressions, at most %d allowed", len(expressions), maxExpressions)}
+	if len(expressions) > MaxExpressions {
+		return nil, &Error{MaxExpressions, fmt.Sprintf("one of %d expressions, at most %d allowed", len(expressions), MaxExpressions)}
 	}
 	env, err := c.env()
 	if err != nil {

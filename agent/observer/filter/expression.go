@@ -3,7 +3,6 @@ package filter
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"strconv"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
@@ -13,14 +12,10 @@ import (
 	"github.com/fovea-obs/fovea/agent/observer/encode"
 )
 
-const (
-	// maxExpressions is how many a request may have. Each may take 100 µs for a
-	// flow: see package cel.
-	maxExpressions = 16
-	// expressionRows is how many rows are looked at in one go where there are
-	// expressions.
-	expressionRows = 64
-)
+// expressionRows is how many rows are looked at in one go where there are
+// expressions: a request may have as many of them as a list, and each takes up to
+// 100 µs for a flow (see package cel).
+const expressionRows = 64
 
 // experimental takes expressions of CEL. They are asked last, of the flows that
 // all else of the filter leaves.
@@ -29,21 +24,23 @@ func (c *builder) experimental(e *flowpb.FlowFilter_Experimental) error {
 		return nil
 	}
 	c.field = "experimental.cel_expression"
-	if c.plan.expressions += len(e.GetCelExpression()); c.plan.expressions > maxExpressions {
-		return c.invalid(strconv.Itoa(c.plan.expressions)+" expressions", fmt.Sprintf("at most %d in a request", maxExpressions))
+	if c.plan.expressions += len(e.GetCelExpression()); c.plan.expressions > cel.MaxExpressions {
+		return c.invalid(strconv.Itoa(c.plan.expressions)+" expressions", fmt.Sprintf("at most %d in a request", cel.MaxExpressions))
 	}
 	program, err := c.cel.Compile(e.GetCelExpression())
 	var wrong *cel.Error
 	switch {
-	case errors.As(err, &wrong) && wrong.Index < len(e.GetCelExpression()):
+	case errors.As(err, &wrong):
 		return c.invalid(e.GetCelExpression()[wrong.Index], "a boolean expression of CEL over _flow ("+wrong.Reason+")")
 	case err != nil:
 		return err
 	}
 	// Only what they look at is made of a flow.
-	mask, err := encode.NewMask(program.Fields()...)
-	if err != nil {
-		return err
+	mask := encode.Mask{}
+	if fields := program.Fields(); fields == nil || len(fields) > 0 {
+		if mask, err = encode.NewMask(fields...); err != nil {
+			return err
+		}
 	}
 	// Masks of their own would crowd out those that all use.
 	x := &expressions{program: program, encoder: encode.NewFactory(c.t).New(mask)}
@@ -62,14 +59,7 @@ type expressions struct {
 
 func (x *expressions) keep(b *block, rows *Rows) {
 	x.encoder.Renew()
-	for w, m := range rows {
-		for ; m != 0; m &= m - 1 {
-			bit := bits.TrailingZeros64(m)
-			if !x.match(b, w*wordRows+bit) {
-				rows[w] &^= 1 << bit
-			}
-		}
-	}
+	keepWhere(b, rows, x.match)
 }
 
 func (x *expressions) match(b *block, row int) bool {

@@ -7,8 +7,8 @@ import (
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
 
-// None is a sequence number that no flow has.
-const None = lookup.MaxSequence
+// noFlow is a sequence number that no flow has.
+const noFlow = lookup.MaxSequence
 
 // clause is a filter: all predicates must be true.
 type clause []predicate
@@ -49,14 +49,15 @@ type Plan struct {
 	flows, part, passes, lost Rows
 }
 
-// Forward returns the first sequence number from seq on that can match, or None.
+// Forward returns the first sequence number from seq on that can match, or one
+// that no flow has.
 func (p *Plan) Forward(seq uint64) uint64 {
 	if !p.limited {
 		return seq
 	}
 	i, _ := slices.BinarySearch(p.only, seq)
 	if i == len(p.only) {
-		return None
+		return noFlow
 	}
 	return p.only[i]
 }
