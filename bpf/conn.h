@@ -23,12 +23,21 @@ const volatile __u16 ephemeral_port = 32768;
  * still talks. */
 #define SETTLED 120000000000ULL
 
+/* Connections of IPv4, and all others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 131072);
+	__type(key, struct conn_key4);
+	__type(value, struct conn);
+} conns4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct conn_key);
 	__type(value, struct conn);
-} conns SEC(".maps");
+} conns6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -102,6 +111,27 @@ static __always_inline void submit(struct event *e)
 	bpf_ringbuf_submit(e, flags);
 }
 
+static __always_inline struct conn *find_conn(const struct conn_key *k)
+{
+	struct conn_key4 k4;
+
+	if (!is_ip4(k))
+		return bpf_map_lookup_elem(&conns6, k);
+	narrow(k, &k4);
+	return bpf_map_lookup_elem(&conns4, &k4);
+}
+
+/* Adds a connection; fails if it is there, or if there is no room. */
+static __always_inline long add_conn(const struct conn_key *k, const struct conn *c)
+{
+	struct conn_key4 k4;
+
+	if (!is_ip4(k))
+		return bpf_map_update_elem(&conns6, k, c, BPF_NOEXIST);
+	narrow(k, &k4);
+	return bpf_map_update_elem(&conns4, &k4, c, BPF_NOEXIST);
+}
+
 static __always_inline void fill(struct event *e, const struct conn_key *k)
 {
 	e->time = bpf_ktime_get_ns();
@@ -112,7 +142,7 @@ static __always_inline void fill(struct event *e, const struct conn_key *k)
 	e->dport = k->dport;
 	e->protocol = k->protocol;
 	e->flags = k->flags & FLAG_KEY_MASK;
-	if (k->src.words[0] || k->src.words[1] || k->src.words[2] != bpf_htonl(0xffff))
+	if (!is_ip4(k))
 		e->flags |= FLAG_IPV6;
 	e->location = 0;
 	e->drop_reason = 0;

@@ -3,7 +3,7 @@
 // are checked in.
 //
 // fovea.h is what the programs and the agent share; kernel.h the few fields of
-// kernel structures that are read; parse.h, conn.h, conntrack.h and drop.h hold
+// kernel structures that are read; key.h, parse.h, conn.h, conntrack.h and drop.h hold
 // one concern each, and fovea.bpf.c the programs. The C is under GPL-2.0-only
 // or BSD-2-Clause, at the user's choice.
 package bpf

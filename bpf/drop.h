@@ -147,11 +147,11 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
 	if (is_icmp(k))
 		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
-	c = bpf_map_lookup_elem(&conns, k);
+	c = find_conn(k);
 	if (c && c->reply != REPLY_UNKNOWN)
 		return (struct verdict){ .reply = c->reply, .guessed = c->guessed };
 	reverse(k, &r);
-	c = bpf_map_lookup_elem(&conns, &r);
+	c = find_conn(&r);
 	if (c && c->reply != REPLY_UNKNOWN)
 		return (struct verdict){ .reply = opposite(c->reply), .guessed = c->guessed };
 	if (bpf_core_field_exists(skb->_nfct))

@@ -14,6 +14,7 @@
 
 #include "fovea.h"
 #include "kernel.h"
+#include "key.h"
 #include "parse.h"
 #include "conn.h"
 #include "conntrack.h"
@@ -49,7 +50,7 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 	if (k->protocol == PROTO_IGMP || k->protocol == PROTO_VRRP)
 		return known(REPLY_NO);
 	reverse(k, &r);
-	back = bpf_map_lookup_elem(&conns, &r);
+	back = find_conn(&r);
 	if (back && back->reply != REPLY_UNKNOWN && !back->guessed)
 		return known(opposite(back->reply));
 	if (conntrack) {
@@ -102,7 +103,7 @@ static __noinline void close_conn(const struct conn_key *k, struct conn *c, __u1
 	if (!(tcp_flags & TCP_RST))
 		return;
 	reverse(k, &r);
-	back = bpf_map_lookup_elem(&conns, &r);
+	back = find_conn(&r);
 	if (back)
 		back->closed = 1;
 }
@@ -118,8 +119,8 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 
 	bpf_skb_load_bytes(skb, 0, fresh.dst_mac, 6);
 	bpf_skb_load_bytes(skb, 6, fresh.src_mac, 6);
-	if (bpf_map_update_elem(&conns, &p->key, &fresh, BPF_NOEXIST) != 0 && aggregate) {
-		c = bpf_map_lookup_elem(&conns, &p->key);
+	if (add_conn(&p->key, &fresh) != 0 && aggregate) {
+		c = find_conn(&p->key);
 		if (!c) {
 			COUNT(untracked);
 			report_packet(skb, p, v);
@@ -134,7 +135,7 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 		report_packet(skb, p, v);
 		return;
 	}
-	c = bpf_map_lookup_elem(&conns, &p->key);
+	c = find_conn(&p->key);
 	if (!c)
 		return;
 	if (p->tcp_flags & (TCP_FIN | TCP_RST))
@@ -142,90 +143,148 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 	report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
 }
 
-/* Out of line, so that the path of all other packets is short. */
-static __noinline void first_packet_conntrack(struct __sk_buff *skb, const struct packet *p, __u32 now)
+/*
+ * Counts a packet of a known connection. True if there may be something to tell,
+ * which the rest of a moment's packets never have: so they touch nothing more.
+ */
+static __always_inline bool count(struct conn *c, __u32 len, __u16 tcp_flags, __u32 now)
 {
-	first_packet(skb, p, now, true);
-}
-
-static __noinline void first_packet_alone(struct __sk_buff *skb, const struct packet *p, __u32 now)
-{
-	first_packet(skb, p, now, false);
-}
-
-/* Out of line, as it is for the few packets that are not plain. */
-static __noinline enum parsed parse_any(struct __sk_buff *skb, struct packet *p)
-{
-	struct cursor cur = { .skb = skb, .len = skb->len };
-
-	__builtin_memset(p, 0, sizeof(*p));
-	return parse_frame(&cur, p);
-}
-
-static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool conntrack)
-{
-	struct packet p;
-	__u32 now = jiffies();
-	struct conn *c;
-
-	if (parse_plain(skb, &p)) {
-		p.key.flags = from;
-	} else {
-		switch (parse_any(skb, &p)) {
-		case PARSED:
-			break;
-		case PARSED_MALFORMED:
-			COUNT(malformed);
-			return TC_ACT_UNSPEC;
-		default:
-			return TC_ACT_UNSPEC;
-		}
-		p.key.flags |= from;
-	}
-	p.key.ifindex = skb->ifindex;
-
-	c = bpf_map_lookup_elem(&conns, &p.key);
-	if (!c) {
-		if (conntrack)
-			first_packet_conntrack(skb, &p, now);
-		else
-			first_packet_alone(skb, &p, now);
-		return TC_ACT_UNSPEC;
-	}
-	if (c->seen_at != now)
-		c->seen_at = now;
-	if (!aggregate) {
-		report_packet(skb, &p, (struct verdict){ .reply = c->reply, .guessed = c->guessed });
-		return TC_ACT_UNSPEC;
-	}
-	__sync_fetch_and_add(&c->bytes, skb->len);
+	__sync_fetch_and_add(&c->bytes, len);
 	__sync_fetch_and_add(&c->packets, 1);
+	if (c->seen_at == now && !(tcp_flags & (~c->new_flags | TCP_SYN)))
+		return false;
+	c->seen_at = now;
+	return true;
+}
 
+/* Reports a packet that was counted, if it changes what is known. */
+static __always_inline void tell(const struct packet *p, struct conn *c, __u32 now)
+{
 	__u16 seen = c->tcp_flags;
 	__u32 since = c->reported_at;
 
 	/* A new connection with the addresses and ports of one that has ended. */
-	if (p.tcp_flags & TCP_SYN && c->closed) {
+	if (p->tcp_flags & TCP_SYN && c->closed) {
 		c->closed = 0;
-		c->tcp_flags = p.tcp_flags;
-		c->reply = p.tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO;
+		c->tcp_flags = p->tcp_flags;
+		c->reply = p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO;
 		c->guessed = 0;
-		report(&p.key, c, 0, p.tcp_flags, CAUSE_NEW);
-		return TC_ACT_UNSPEC;
+		report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
+		return;
 	}
-	if (p.tcp_flags & ~seen) {
-		c->tcp_flags = seen | p.tcp_flags;
-		if (p.tcp_flags & (TCP_FIN | TCP_RST))
-			close_conn(&p.key, c, p.tcp_flags);
-		report(&p.key, c, 0, p.tcp_flags, CAUSE_FLAGS);
-		return TC_ACT_UNSPEC;
+	if (p->tcp_flags & ~seen) {
+		c->tcp_flags = seen | p->tcp_flags;
+		if (p->tcp_flags & (TCP_FIN | TCP_RST))
+			close_conn(&p->key, c, p->tcp_flags);
+		report(&p->key, c, 0, p->tcp_flags, CAUSE_FLAGS);
+		return;
 	}
 	if (elapsed(now, since) >= interval) {
-		report(&p.key, c, since, p.tcp_flags, CAUSE_INTERVAL);
+		report(&p->key, c, since, p->tcp_flags, CAUSE_INTERVAL);
+		return;
+	}
+	if (p->tcp_flags & ~c->new_flags)
+		c->new_flags |= p->tcp_flags;
+}
+
+/* A packet whose connection is c, or not known. */
+static __always_inline void handle(struct __sk_buff *skb, const struct packet *p, struct conn *c, __u32 now,
+				   bool conntrack)
+{
+	if (!c) {
+		first_packet(skb, p, now, conntrack);
+		return;
+	}
+	if (!aggregate) {
+		if (c->seen_at != now)
+			c->seen_at = now;
+		report_packet(skb, p, (struct verdict){ .reply = c->reply, .guessed = c->guessed });
+		return;
+	}
+	if (count(c, skb->len, p->tcp_flags, now))
+		tell(p, c, now);
+}
+
+static __always_inline void handle_any(struct __sk_buff *skb, __u8 from, __u32 now, bool conntrack)
+{
+	struct cursor cur = { .skb = skb, .len = skb->len };
+	struct packet p = {};
+
+	switch (parse_frame(&cur, &p)) {
+	case PARSED:
+		p.key.flags |= from;
+		p.key.ifindex = skb->ifindex;
+		handle(skb, &p, find_conn(&p.key), now, conntrack);
+		return;
+	case PARSED_MALFORMED:
+		COUNT(malformed);
+		return;
+	default:
+		return;
+	}
+}
+
+static __always_inline void handle_plain(struct __sk_buff *skb, const struct conn_key4 *k, __u16 tcp_flags, __u32 now,
+					 bool conntrack)
+{
+	struct packet p = { .tcp_flags = tcp_flags };
+
+	widen(k, &p.key);
+	handle(skb, &p, bpf_map_lookup_elem(&conns4, k), now, conntrack);
+}
+/* Out of line, so that the path of all other packets is short. */
+static __noinline void any_conntrack(struct __sk_buff *skb, __u8 from, __u32 now)
+{
+	handle_any(skb, from, now, true);
+}
+
+static __noinline void any_alone(struct __sk_buff *skb, __u8 from, __u32 now)
+{
+	handle_any(skb, from, now, false);
+}
+
+static __noinline void plain_conntrack(struct __sk_buff *skb, const struct conn_key4 *k, __u16 tcp_flags, __u32 now)
+{
+	handle_plain(skb, k, tcp_flags, now, true);
+}
+
+static __noinline void plain_alone(struct __sk_buff *skb, const struct conn_key4 *k, __u16 tcp_flags, __u32 now)
+{
+	handle_plain(skb, k, tcp_flags, now, false);
+}
+
+static __noinline void tell_plain(const struct conn_key4 *k, struct conn *c, __u16 tcp_flags, __u32 now)
+{
+	struct packet p = { .tcp_flags = tcp_flags };
+
+	widen(k, &p.key);
+	tell(&p, c, now);
+}
+
+static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool conntrack)
+{
+	struct conn_key4 k;
+	__u32 now = jiffies();
+	__u16 tcp_flags;
+	struct conn *c;
+
+	if (!parse_plain(skb, from, &k, &tcp_flags)) {
+		if (conntrack)
+			any_conntrack(skb, from, now);
+		else
+			any_alone(skb, from, now);
 		return TC_ACT_UNSPEC;
 	}
-	if (p.tcp_flags & ~c->new_flags)
-		c->new_flags |= p.tcp_flags;
+	c = bpf_map_lookup_elem(&conns4, &k);
+	if (!c || !aggregate) {
+		if (conntrack)
+			plain_conntrack(skb, &k, tcp_flags, now);
+		else
+			plain_alone(skb, &k, tcp_flags, now);
+		return TC_ACT_UNSPEC;
+	}
+	if (count(c, skb->len, tcp_flags, now))
+		tell_plain(&k, c, tcp_flags, now);
 	return TC_ACT_UNSPEC;
 }
 
@@ -257,52 +316,79 @@ int to_endpoint_alone(struct __sk_buff *skb)
 
 /*
  * Run over all connections about once a second: reports counts that no packet
- * is going to, and forgets what has been silent.
+ * is going to. True if the connection is to be forgotten, as it has been silent.
  */
-static __always_inline int sweep_one(struct bpf_iter__bpf_map_elem *ctx, bool lock)
+static __always_inline bool sweep(const struct conn_key *k, struct conn *c, bool lock)
+{
+	__u32 now = jiffies();
+	__u32 idle = elapsed(now, c->seen_at);
+	bool waiting = c->packets != c->reported_packets;
+	bool established = c->tcp_flags & TCP_ACK;
+	__u32 timeout = hz * (c->closed ? CLOSED_TIMEOUT : established ? TCP_TIMEOUT : OTHER_TIMEOUT);
+
+	if (!waiting)
+		return idle >= timeout;
+	if (elapsed(now, c->reported_at) >= interval || (c->closed && idle >= hz * CLOSED_QUIET))
+		report_counts(k, c, 0, 0, CAUSE_IDLE, lock);
+	return false;
+}
+
+static __always_inline int sweep4(struct bpf_iter__bpf_map_elem *ctx, bool lock)
+{
+	const struct conn_key4 *key = ctx->key;
+	struct conn_key4 k4;
+	struct conn_key k = {};
+	struct conn *c;
+
+	if (!key)
+		return 0;
+	__builtin_memcpy(&k4, key, sizeof(k4));
+	c = bpf_map_lookup_elem(&conns4, &k4);
+	if (!c)
+		return 0;
+	widen(&k4, &k);
+	if (sweep(&k, c, lock))
+		bpf_map_delete_elem(&conns4, &k4);
+	return 0;
+}
+
+static __always_inline int sweep6(struct bpf_iter__bpf_map_elem *ctx, bool lock)
 {
 	const struct conn_key *key = ctx->key;
-	const struct conn *seen = ctx->value;
 	struct conn_key k;
 	struct conn *c;
 
-	if (!key || !seen)
+	if (!key)
 		return 0;
-
-	__u32 now = jiffies();
-	__u32 idle = elapsed(now, seen->seen_at);
-	bool waiting = seen->packets != seen->reported_packets;
-	bool established = seen->tcp_flags & TCP_ACK;
-	__u32 timeout = hz * (seen->closed ? CLOSED_TIMEOUT : established ? TCP_TIMEOUT : OTHER_TIMEOUT);
-
-	if (waiting) {
-		if (elapsed(now, seen->reported_at) < interval && !(seen->closed && idle >= hz * CLOSED_QUIET))
-			return 0;
-	} else if (idle < timeout) {
-		return 0;
-	}
-
 	__builtin_memcpy(&k, key, sizeof(k));
-	c = bpf_map_lookup_elem(&conns, &k);
-	if (!c)
-		return 0;
-	if (waiting)
-		report_counts(&k, c, 0, 0, CAUSE_IDLE, lock);
-	else
-		bpf_map_delete_elem(&conns, &k);
+	c = bpf_map_lookup_elem(&conns6, &k);
+	if (c && sweep(&k, c, lock))
+		bpf_map_delete_elem(&conns6, &k);
 	return 0;
 }
 
 SEC("iter/bpf_map_elem")
-int sweep(struct bpf_iter__bpf_map_elem *ctx)
+int sweep_conns4(struct bpf_iter__bpf_map_elem *ctx)
 {
-	return sweep_one(ctx, true);
+	return sweep4(ctx, true);
+}
+
+SEC("iter/bpf_map_elem")
+int sweep_conns6(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return sweep6(ctx, true);
 }
 
 /* For kernels that know no locks in iterators (5.10 is one). A count is told
  * twice if a packet with a new TCP flag ends a silence at that very moment. */
 SEC("iter/bpf_map_elem")
-int sweep_unlocked(struct bpf_iter__bpf_map_elem *ctx)
+int sweep_conns4_unlocked(struct bpf_iter__bpf_map_elem *ctx)
 {
-	return sweep_one(ctx, false);
+	return sweep4(ctx, false);
+}
+
+SEC("iter/bpf_map_elem")
+int sweep_conns6_unlocked(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return sweep6(ctx, false);
 }

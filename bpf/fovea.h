@@ -79,6 +79,17 @@ struct conn_key {
 };
 
 /*
+ * The same of IPv4, in what a processor's cache has room for, and in words that
+ * are written and compared whole.
+ */
+struct conn_key4 {
+	__u32 src, dst; /* network order */
+	__u32 ports;    /* network order: source, then destination */
+	__u32 ifindex;
+	__u32 rest; /* id, protocol << 16, flags << 24 */
+};
+
+/*
  * What is known of a connection. The packet path only adds to packets and bytes
  * and notes the time; what was reported changes under lock.
  */

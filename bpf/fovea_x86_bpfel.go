@@ -53,6 +53,15 @@ type FoveaConnKey struct {
 	Flags    uint8
 }
 
+type FoveaConnKey4 struct {
+	_       structs.HostLayout
+	Src     uint32
+	Dst     uint32
+	Ports   uint32
+	Ifindex uint32
+	Rest    uint32
+}
+
 type FoveaEvent struct {
 	_        structs.HostLayout
 	Time     uint64
@@ -135,31 +144,34 @@ type FoveaStats struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	FoveaMapConns              = "conns"
-	FoveaMapCpuStats           = "cpu_stats"
-	FoveaMapEvents             = "events"
-	FoveaMapLinks              = "links"
-	FoveaProgFromEndpoint      = "from_endpoint"
-	FoveaProgFromEndpointAlone = "from_endpoint_alone"
-	FoveaProgKfreeSkb          = "kfree_skb"
-	FoveaProgKfreeSkbNoReason  = "kfree_skb_no_reason"
-	FoveaProgSweep             = "sweep"
-	FoveaProgSweepUnlocked     = "sweep_unlocked"
-	FoveaProgToEndpoint        = "to_endpoint"
-	FoveaProgToEndpointAlone   = "to_endpoint_alone"
-	FoveaVarAggregate          = "aggregate"
-	FoveaVarEphemeralPort      = "ephemeral_port"
-	FoveaVarEventCauseType     = "event_cause_type"
-	FoveaVarEventFlagType      = "event_flag_type"
-	FoveaVarEventKindType      = "event_kind_type"
-	FoveaVarEventType          = "event_type"
-	FoveaVarHostNetns          = "host_netns"
-	FoveaVarHz                 = "hz"
-	FoveaVarIgnoredReasons     = "ignored_reasons"
-	FoveaVarInterval           = "interval"
-	FoveaVarReaderSleeps       = "reader_sleeps"
-	FoveaVarReasonNoSocket     = "reason_no_socket"
-	FoveaVarReplyType          = "reply_type"
+	FoveaMapConns4               = "conns4"
+	FoveaMapConns6               = "conns6"
+	FoveaMapCpuStats             = "cpu_stats"
+	FoveaMapEvents               = "events"
+	FoveaMapLinks                = "links"
+	FoveaProgFromEndpoint        = "from_endpoint"
+	FoveaProgFromEndpointAlone   = "from_endpoint_alone"
+	FoveaProgKfreeSkb            = "kfree_skb"
+	FoveaProgKfreeSkbNoReason    = "kfree_skb_no_reason"
+	FoveaProgSweepConns4         = "sweep_conns4"
+	FoveaProgSweepConns4Unlocked = "sweep_conns4_unlocked"
+	FoveaProgSweepConns6         = "sweep_conns6"
+	FoveaProgSweepConns6Unlocked = "sweep_conns6_unlocked"
+	FoveaProgToEndpoint          = "to_endpoint"
+	FoveaProgToEndpointAlone     = "to_endpoint_alone"
+	FoveaVarAggregate            = "aggregate"
+	FoveaVarEphemeralPort        = "ephemeral_port"
+	FoveaVarEventCauseType       = "event_cause_type"
+	FoveaVarEventFlagType        = "event_flag_type"
+	FoveaVarEventKindType        = "event_kind_type"
+	FoveaVarEventType            = "event_type"
+	FoveaVarHostNetns            = "host_netns"
+	FoveaVarHz                   = "hz"
+	FoveaVarIgnoredReasons       = "ignored_reasons"
+	FoveaVarInterval             = "interval"
+	FoveaVarReaderSleeps         = "reader_sleeps"
+	FoveaVarReasonNoSocket       = "reason_no_socket"
+	FoveaVarReplyType            = "reply_type"
 )
 
 // LoadFovea returns the embedded CollectionSpec for Fovea.
@@ -204,21 +216,24 @@ type FoveaSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FoveaProgramSpecs struct {
-	FromEndpoint      *ebpf.ProgramSpec `ebpf:"from_endpoint"`
-	FromEndpointAlone *ebpf.ProgramSpec `ebpf:"from_endpoint_alone"`
-	KfreeSkb          *ebpf.ProgramSpec `ebpf:"kfree_skb"`
-	KfreeSkbNoReason  *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
-	Sweep             *ebpf.ProgramSpec `ebpf:"sweep"`
-	SweepUnlocked     *ebpf.ProgramSpec `ebpf:"sweep_unlocked"`
-	ToEndpoint        *ebpf.ProgramSpec `ebpf:"to_endpoint"`
-	ToEndpointAlone   *ebpf.ProgramSpec `ebpf:"to_endpoint_alone"`
+	FromEndpoint        *ebpf.ProgramSpec `ebpf:"from_endpoint"`
+	FromEndpointAlone   *ebpf.ProgramSpec `ebpf:"from_endpoint_alone"`
+	KfreeSkb            *ebpf.ProgramSpec `ebpf:"kfree_skb"`
+	KfreeSkbNoReason    *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
+	SweepConns4         *ebpf.ProgramSpec `ebpf:"sweep_conns4"`
+	SweepConns4Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns4_unlocked"`
+	SweepConns6         *ebpf.ProgramSpec `ebpf:"sweep_conns6"`
+	SweepConns6Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns6_unlocked"`
+	ToEndpoint          *ebpf.ProgramSpec `ebpf:"to_endpoint"`
+	ToEndpointAlone     *ebpf.ProgramSpec `ebpf:"to_endpoint_alone"`
 }
 
 // FoveaMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FoveaMapSpecs struct {
-	Conns    *ebpf.MapSpec `ebpf:"conns"`
+	Conns4   *ebpf.MapSpec `ebpf:"conns4"`
+	Conns6   *ebpf.MapSpec `ebpf:"conns6"`
 	CpuStats *ebpf.MapSpec `ebpf:"cpu_stats"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Links    *ebpf.MapSpec `ebpf:"links"`
@@ -263,7 +278,8 @@ func (o *FoveaObjects) Close() error {
 //
 // It can be passed to LoadFoveaObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FoveaMaps struct {
-	Conns    *ebpf.Map `ebpf:"conns"`
+	Conns4   *ebpf.Map `ebpf:"conns4"`
+	Conns6   *ebpf.Map `ebpf:"conns6"`
 	CpuStats *ebpf.Map `ebpf:"cpu_stats"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Links    *ebpf.Map `ebpf:"links"`
@@ -271,7 +287,8 @@ type FoveaMaps struct {
 
 func (m *FoveaMaps) Close() error {
 	return _FoveaClose(
-		m.Conns,
+		m.Conns4,
+		m.Conns6,
 		m.CpuStats,
 		m.Events,
 		m.Links,
@@ -301,14 +318,16 @@ type FoveaVariables struct {
 //
 // It can be passed to LoadFoveaObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FoveaPrograms struct {
-	FromEndpoint      *ebpf.Program `ebpf:"from_endpoint"`
-	FromEndpointAlone *ebpf.Program `ebpf:"from_endpoint_alone"`
-	KfreeSkb          *ebpf.Program `ebpf:"kfree_skb"`
-	KfreeSkbNoReason  *ebpf.Program `ebpf:"kfree_skb_no_reason"`
-	Sweep             *ebpf.Program `ebpf:"sweep"`
-	SweepUnlocked     *ebpf.Program `ebpf:"sweep_unlocked"`
-	ToEndpoint        *ebpf.Program `ebpf:"to_endpoint"`
-	ToEndpointAlone   *ebpf.Program `ebpf:"to_endpoint_alone"`
+	FromEndpoint        *ebpf.Program `ebpf:"from_endpoint"`
+	FromEndpointAlone   *ebpf.Program `ebpf:"from_endpoint_alone"`
+	KfreeSkb            *ebpf.Program `ebpf:"kfree_skb"`
+	KfreeSkbNoReason    *ebpf.Program `ebpf:"kfree_skb_no_reason"`
+	SweepConns4         *ebpf.Program `ebpf:"sweep_conns4"`
+	SweepConns4Unlocked *ebpf.Program `ebpf:"sweep_conns4_unlocked"`
+	SweepConns6         *ebpf.Program `ebpf:"sweep_conns6"`
+	SweepConns6Unlocked *ebpf.Program `ebpf:"sweep_conns6_unlocked"`
+	ToEndpoint          *ebpf.Program `ebpf:"to_endpoint"`
+	ToEndpointAlone     *ebpf.Program `ebpf:"to_endpoint_alone"`
 }
 
 func (p *FoveaPrograms) Close() error {
@@ -317,8 +336,10 @@ func (p *FoveaPrograms) Close() error {
 		p.FromEndpointAlone,
 		p.KfreeSkb,
 		p.KfreeSkbNoReason,
-		p.Sweep,
-		p.SweepUnlocked,
+		p.SweepConns4,
+		p.SweepConns4Unlocked,
+		p.SweepConns6,
+		p.SweepConns6Unlocked,
 		p.ToEndpoint,
 		p.ToEndpointAlone,
 	)

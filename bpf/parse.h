@@ -314,7 +314,7 @@ struct plain {
 	__u8 macs[12];
 	__u16 ethertype;
 	struct ip4 ip;
-	__u16 sport, dport;
+	__u32 ports;
 	__u16 unused[4];
 	__u16 offset_flags; /* of TCP */
 } __attribute__((packed));
@@ -322,13 +322,12 @@ struct plain {
 /*
  * What nearly all packets are: TCP or UDP over IPv4 without options, whole, its
  * headers in the linear part. It says the same as parse_frame, which is for all
- * others, in so few instructions that they stay in the processor's cache. p need
- * not be zeroed. False if the packet is not such a one.
+ * others, in so few instructions that they stay in the processor's cache. False
+ * if the packet is not such a one.
  */
-static __always_inline bool parse_plain(struct __sk_buff *skb, struct packet *p)
+static __always_inline bool parse_plain(struct __sk_buff *skb, __u8 from, struct conn_key4 *k, __u16 *tcp_flags)
 {
 	struct plain *h = (void *)(long)skb->data;
-	struct conn_key *k = &p->key;
 	__u32 len;
 
 	if ((void *)(h + 1) > (void *)(long)skb->data_end)
@@ -344,21 +343,17 @@ static __always_inline bool parse_plain(struct __sk_buff *skb, struct packet *p)
 
 		if (hlen < sizeof(struct tcp) || sizeof(struct ip4) + hlen > len)
 			return false;
-		p->tcp_flags = of & 0x1ff;
+		*tcp_flags = of & 0x1ff;
 	} else if (h->ip.protocol == PROTO_UDP && len >= sizeof(struct ip4) + 8) {
-		p->tcp_flags = 0;
+		*tcp_flags = 0;
 	} else {
 		return false;
 	}
-	k->src.words[0] = k->src.words[1] = k->dst.words[0] = k->dst.words[1] = 0;
-	k->src.words[2] = k->dst.words[2] = bpf_htonl(0xffff);
-	k->src.words[3] = h->ip.saddr;
-	k->dst.words[3] = h->ip.daddr;
-	k->sport = bpf_ntohs(h->sport);
-	k->dport = bpf_ntohs(h->dport);
-	k->id = 0;
-	k->protocol = h->ip.protocol;
-	p->ipv6 = 0;
+	k->src = h->ip.saddr;
+	k->dst = h->ip.daddr;
+	k->ports = h->ports;
+	k->ifindex = skb->ifindex;
+	k->rest = rest_of(0, h->ip.protocol, from);
 	return true;
 }
 

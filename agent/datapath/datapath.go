@@ -31,8 +31,9 @@ type Config struct {
 	// flow. Otherwise each packet is an event.
 	Aggregate bool
 	Interval  time.Duration
-	// Connections is how many are tracked at most, each direction at each
-	// endpoint for itself: 160 bytes of kernel memory each.
+	// Connections is how many are tracked at most of IPv4, and as many of IPv6,
+	// each direction at each endpoint for itself: 136 bytes of kernel memory
+	// each, and 160 for each of IPv6 that is there.
 	Connections int
 	// RingSize of the buffer between kernel and agent, in bytes: a power of two
 	// and a multiple of the page size.
@@ -76,8 +77,8 @@ type Datapath struct {
 	*objects
 	ring   *ring
 	losses losses
-	links  []io.Closer // of the drop probe and the sweep
-	iter   *link.Iter
+	links  []io.Closer // of the drop probe and the sweeps
+	iters  []*link.Iter
 
 	ready chan struct{}
 }
@@ -134,14 +135,14 @@ func (d *Datapath) attachProbes() {
 			d.links = append(d.links, l)
 		}
 	}
-	if d.sweep != nil {
-		l, err := link.AttachIter(link.IterOptions{Program: d.sweep, Map: d.maps.Maps[bpf.FoveaMapConns]})
+	for conns, sweep := range d.sweeps {
+		l, err := link.AttachIter(link.IterOptions{Program: sweep, Map: d.maps.Maps[conns]})
 		if err != nil {
 			d.miss("idle connections", err)
-		} else {
-			d.iter = l
-			d.links = append(d.links, l)
+			break
 		}
+		d.iters = append(d.iters, l)
+		d.links = append(d.links, l)
 	}
 }
 

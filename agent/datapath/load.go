@@ -2,6 +2,8 @@ package datapath
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -20,7 +22,9 @@ const flagMap = ".data.reader"
 type objects struct {
 	maps *ebpf.Collection
 
-	from, to, drops, sweep *ebpf.Program
+	from, to, drops *ebpf.Program
+	// sweeps are the programs that go over the connections, by their map.
+	sweeps map[string]*ebpf.Program
 
 	// missing names what was not loaded, and why.
 	missing []missing
@@ -41,7 +45,8 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if err != nil {
 		return nil, fmt.Errorf("read the programs: %w", err)
 	}
-	spec.Maps[bpf.FoveaMapConns].MaxEntries = uint32(cfg.Connections)
+	spec.Maps[bpf.FoveaMapConns4].MaxEntries = uint32(cfg.Connections)
+	spec.Maps[bpf.FoveaMapConns6].MaxEntries = uint32(cfg.Connections)
 	spec.Maps[bpf.FoveaMapEvents].MaxEntries = uint32(cfg.RingSize)
 	aggregate := uint8(0)
 	if cfg.Aggregate {
@@ -65,15 +70,15 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	}
 	programs := spec.Programs
 	spec.Programs = nil
-	maps, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return nil, fmt.Errorf("create maps: %w", err)
 	}
-	o := &objects{maps: maps}
+	o := &objects{maps: collection}
 	load := func(name string) (*ebpf.Program, error) {
 		one := spec.Copy()
 		one.Programs = map[string]*ebpf.ProgramSpec{name: programs[name]}
-		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Cache: types, MapReplacements: maps.Maps})
+		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Cache: types, MapReplacements: collection.Maps})
 		if err != nil {
 			return nil, err
 		}
@@ -89,12 +94,28 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if o.drops, err = load(name); err != nil {
 		o.miss("drops", err)
 	}
-	if o.sweep, err = load(bpf.FoveaProgSweep); err != nil {
-		if o.sweep, err = load(bpf.FoveaProgSweepUnlocked); err != nil {
-			o.miss("idle connections", err)
-		}
-	}
+	o.loadSweeps(load)
 	return o, nil
+}
+
+// loadSweeps loads the programs that go over the connections, without locks
+// where the kernel has none for them.
+func (o *objects) loadSweeps(load func(string) (*ebpf.Program, error)) {
+	o.sweeps = map[string]*ebpf.Program{}
+	for _, s := range []struct{ conns, locked, unlocked string }{
+		{bpf.FoveaMapConns4, bpf.FoveaProgSweepConns4, bpf.FoveaProgSweepConns4Unlocked},
+		{bpf.FoveaMapConns6, bpf.FoveaProgSweepConns6, bpf.FoveaProgSweepConns6Unlocked},
+	} {
+		p, err := load(s.locked)
+		if err != nil {
+			p, err = load(s.unlocked)
+		}
+		if err != nil {
+			o.miss("idle connections", err)
+			return
+		}
+		o.sweeps[s.conns] = p
+	}
 }
 
 // loadEndpoint loads the programs for endpoints' interfaces, without the
@@ -127,7 +148,7 @@ func (o *objects) miss(probe string, err error) {
 }
 
 func (o *objects) close() {
-	for _, p := range []*ebpf.Program{o.from, o.to, o.drops, o.sweep} {
+	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.from, o.to, o.drops) {
 		// Close does nothing for nil.
 		p.Close()
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,7 +60,7 @@ func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 
 // sweepEvery has the kernel report connections that fell silent.
 func (d *Datapath) sweepEvery(ctx context.Context, every time.Duration) error {
-	if d.iter == nil {
+	if len(d.iters) == 0 {
 		<-ctx.Done()
 		return nil
 	}
@@ -78,16 +79,24 @@ func (d *Datapath) sweepEvery(ctx context.Context, every time.Duration) error {
 }
 
 func (d *Datapath) sweepOnce() error {
-	r, err := d.iter.Open()
-	if err != nil {
-		return fmt.Errorf("open the connections: %w", err)
-	}
-	defer r.Close()
-	// The program writes nothing: reading runs it over all elements.
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return fmt.Errorf("go over the connections: %w", err)
+	for _, iter := range d.iters {
+		if err := runIter(iter); err != nil {
+			return fmt.Errorf("go over the connections: %w", err)
+		}
 	}
 	return nil
+}
+
+// runIter runs an iterator's program over all elements. It writes nothing: to
+// read is to run it.
+func runIter(iter *link.Iter) error {
+	r, err := iter.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, r)
+	return err
 }
 
 // clock converts the kernel's time, CLOCK_MONOTONIC, to that of the day.
