@@ -48,6 +48,9 @@ type Config struct {
 type Interfaces interface {
 	// LinkUp: this interface leads to an endpoint, from before its first event.
 	LinkUp(index uint32, name string)
+	// SetFarAddresses: the far end of the interface has these addresses from time
+	// at on, in nanoseconds since 1970; none if it is gone.
+	SetFarAddresses(index uint32, addrs []netip.Addr, at int64)
 	// LinkDown: the interface is gone.
 	LinkDown(index uint32)
 	// SetHostAddresses: the addresses of the node's own network namespace.

@@ -11,7 +11,8 @@
 //   - watch.go follows interfaces by netlink, links.go decides which lead to an
 //     endpoint, and attach.go attaches to them: by TCX links, which end with
 //     the process, or by clsact filters, of which only the agent's own are ever
-//     removed.
+//     removed. far.go reads the addresses that an endpoint has in its own
+//     network namespace, by which it is found.
 //   - losses.go turns the kernel's counters into what was lost.
 //   - reasons.go and symbols.go put names to what a drop event says.
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"path"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -18,6 +19,10 @@ func (w *watcher) decide(k *watched) {
 	switch {
 	case want && k.attached == nil:
 		w.attachTo(k)
+		w.lookAtFar(k)
+	case want:
+		// What was set up may be its addresses.
+		w.setFar(k)
 	case !want && k.attached != nil:
 		w.detach(k)
 	}
@@ -95,7 +100,7 @@ func (w *watcher) detach(k *watched) {
 	if err := k.attached.Close(); err != nil {
 		w.log.Warn("Interface not detached", "interface", k.link.Attrs().Name, "error", err)
 	}
-	k.attached = nil
+	k.attached, k.far = nil, nil
 	w.forget(uint32(k.link.Attrs().Index))
 }
 
@@ -103,6 +108,7 @@ func (w *watcher) detach(k *watched) {
 func (w *watcher) forget(index uint32) {
 	// It may not be there.
 	_ = w.maps.Maps[bpf.FoveaMapLinks].Delete(index)
+	w.cfg.Interfaces.SetFarAddresses(index, nil, time.Now().UnixNano())
 	w.cfg.Interfaces.LinkDown(index)
 }
 

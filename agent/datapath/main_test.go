@@ -16,9 +16,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // nobody wants to know of interfaces.
 type nobody struct{}
 
-func (nobody) LinkUp(uint32, string)         {}
-func (nobody) LinkDown(uint32)               {}
-func (nobody) SetHostAddresses([]netip.Addr) {}
+func (nobody) LinkUp(uint32, string)                       {}
+func (nobody) SetFarAddresses(uint32, []netip.Addr, int64) {}
+func (nobody) LinkDown(uint32)                             {}
+func (nobody) SetHostAddresses([]netip.Addr)               {}
 
 // open opens a datapath that attaches to no interface and tells each packet.
 func open(t testing.TB, ringSize int) *Datapath {

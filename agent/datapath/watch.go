@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -23,6 +25,9 @@ type watcher struct {
 	*Datapath
 	nl    *netlink.Handle
 	links map[int]*watched
+	// strict is for requests about other namespaces, looks are those to make.
+	strict *nl.NetlinkSocket
+	looks  []farLook
 	// uplinks are the interfaces of default routes.
 	uplinks map[int]bool
 	// started is set once all that was there at the start is known.
@@ -33,6 +38,10 @@ type watcher struct {
 type watched struct {
 	link  netlink.Link
 	fresh bool
+	// since is when it came, in nanoseconds since 1970; 0 if it was there.
+	since int64
+	// far are the addresses of its far end, as they were told of.
+	far []netip.Addr
 	// attached is nil while the programs are not attached to it.
 	attached attached
 }
@@ -57,7 +66,12 @@ func (d *Datapath) watch(ctx context.Context) error {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	defer h.Close()
-	w := &watcher{Datapath: d, nl: h, links: map[int]*watched{}, uplinks: map[int]bool{}}
+	strict, err := strictSocket()
+	if err != nil {
+		return err
+	}
+	defer strict.Close()
+	w := &watcher{Datapath: d, nl: h, strict: strict, links: map[int]*watched{}, uplinks: map[int]bool{}}
 	defer w.close()
 	for ctx.Err() == nil {
 		if err := w.follow(ctx); err != nil {
@@ -90,10 +104,17 @@ func (w *watcher) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		// None is for as long as it takes.
+		next := unix.NsecToTimeval(w.lookAgain().Nanoseconds())
+		if err := socket.SetReceiveTimeout(&next); err != nil {
+			return fmt.Errorf("set how long to wait for interfaces: %w", err)
+		}
 		messages, _, err := socket.Receive()
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, unix.EAGAIN):
+			continue
 		case errors.Is(err, unix.ENOBUFS):
 			w.log.Warn("Interfaces changed faster than they could be followed; taking stock again")
 			return nil
@@ -180,6 +201,9 @@ func (w *watcher) up(l netlink.Link) {
 	k, ok := w.links[a.Index]
 	if !ok {
 		k = &watched{fresh: w.started}
+		if k.fresh {
+			k.since = time.Now().UnixNano()
+		}
 		w.links[a.Index] = k
 		l = w.whole(l)
 		a = l.Attrs()

@@ -11,7 +11,9 @@ const remember = int64(60e9)
 
 // address is what is known of an address.
 type address struct {
-	// pods are the times in which it led to a binding.
+	// far are the times in which the far end of an interface had it, pods those
+	// in which it led to a binding.
+	far  []holding
 	pods []interval
 	// node is Host or RemoteNode if a node list has it, else Unknown; own is
 	// set if this node has it by itself.
@@ -19,11 +21,19 @@ type address struct {
 	own  bool
 }
 
-// interval is a time [start, end) in which an address led to a binding.
+// interval is a time [start, end) in which an address led to a binding. From doubt
+// on it may have led to another already.
 type interval struct {
+	start, doubt, end int64
+	key               string
+	number            Number
+}
+
+// holding is a time [start, end) in which the far end of an interface had an
+// address.
+type holding struct {
 	start, end int64
-	key        string
-	number     Number
+	index      uint32
 }
 
 const forever = int64(1<<63 - 1)
@@ -45,7 +55,7 @@ func (a *address) open(key string) *interval {
 }
 
 // says tells whether anything is known.
-func (a *address) says() bool { return len(a.pods) > 0 || a.node != Unknown || a.own }
+func (a *address) says() bool { return len(a.far) > 0 || len(a.pods) > 0 || a.node != Unknown || a.own }
 
 // address returns what is known of a, to be changed.
 func (t *Table) address(a netip.Addr) *address {
@@ -61,10 +71,37 @@ func (t *Table) address(a netip.Addr) *address {
 // One that is listed twice is no second claim.
 func (t *Table) begin(key string, addrs []netip.Addr, n Number, at int64) {
 	for _, a := range addrs {
-		if known := t.address(a); known.open(key) == nil {
-			known.pods = append(known.pods, interval{at, forever, key, n})
+		known := t.address(a)
+		if known.open(key) != nil {
+			continue
+		}
+		known.pods = append(known.pods, interval{at, forever, forever, key, n})
+		t.late.learn(a)
+		t.name(a, n, at)
+	}
+}
+
+// doubt says that from now on the addresses may no longer lead to the binding with
+// this key.
+func (t *Table) doubt(key string, addrs []netip.Addr, at int64) {
+	for _, a := range addrs {
+		if p := t.address(a).open(key); p != nil {
+			p.doubt = min(p.doubt, at)
 		}
 	}
+}
+
+// vacate is end where nobody knows to the moment when that was: a pod that is
+// deleted by force, or has come to its end, may talk or have talked a little
+// longer or shorter than the source says.
+func (t *Table) vacate(key string, addrs []netip.Addr, at int64) {
+	for _, a := range addrs {
+		if p := t.address(a).open(key); p != nil && p.doubt == forever {
+			p.doubt, p.end = at, at+t.late.await
+			t.ended = append(t.ended, ending{a.As16(), p.end})
+		}
+	}
+	t.end(key, addrs, at)
 }
 
 // end says that the addresses no longer lead to the binding with this key.
@@ -96,6 +133,7 @@ func (t *Table) forget(at int64) {
 			continue
 		}
 		known.pods = slices.DeleteFunc(known.pods, func(p interval) bool { return p.end <= at-remember })
+		known.far = slices.DeleteFunc(known.far, func(h holding) bool { return h.end <= at-remember })
 		if !known.says() {
 			delete(t.addrs, key)
 		}
@@ -126,6 +164,9 @@ func (t *Table) SetNodes(self string, nodes []Node) {
 		for _, a := range n.Addresses {
 			t.address(a).node = number
 		}
+		for _, p := range n.Pods {
+			t.late.ranges[p.Masked()] = true
+		}
 	}
 	t.tidy()
 }
@@ -146,14 +187,12 @@ func (t *Table) SetHostAddresses(addrs []netip.Addr) {
 func (t *Table) remote(a netip.Addr, at int64) Number {
 	known, ok := t.addrs[a.As16()]
 	if !ok {
-		return World
+		return t.nobody(a)
 	}
-	found, claims := World, 0
-	for i := range known.pods {
-		if p := &known.pods[i]; p.start <= at && at < p.end {
-			found = p.number
-			claims++
-		}
+	// What an interface leads to is known; what a source says may be late.
+	found, claims := t.behind(known, at)
+	if claims == 0 {
+		found, claims = known.pod(at)
 	}
 	switch {
 	case claims == 1:
@@ -165,5 +204,32 @@ func (t *Table) remote(a netip.Addr, at int64) Number {
 	case known.node != Unknown:
 		return known.node
 	}
-	return World
+	return t.nobody(a)
+}
+
+// behind returns who is behind the interfaces whose far ends had the address at a
+// time, and how many these are.
+func (t *Table) behind(a *address, at int64) (found Number, claims int) {
+	for i := range a.far {
+		if c := &a.far[i]; c.start <= at && at < c.end {
+			found = t.byIndex[c.index]
+			claims++
+		}
+	}
+	return found, claims
+}
+
+// pod returns the binding that the address led to at a time, and how many claim
+// that: with doubt there is another that is not known yet.
+func (a *address) pod(at int64) (found Number, claims int) {
+	for i := range a.pods {
+		if p := &a.pods[i]; p.start <= at && at < p.end {
+			found = p.number
+			claims++
+			if at >= p.doubt {
+				claims++
+			}
+		}
+	}
+	return found, claims
 }

@@ -25,6 +25,9 @@ func (t *Table) linkUp(index uint32, name string) string {
 	key, ok := t.byName[name]
 	if !ok {
 		t.byIndex[index] = t.unmanaged(index)
+		if t.late.await > 0 {
+			t.late.unnamed[index] = true
+		}
 		return ""
 	}
 	b := t.bindings[key]
@@ -37,6 +40,7 @@ func (t *Table) linkUp(index uint32, name string) string {
 func (t *Table) LinkDown(index uint32) {
 	t.change(func() []string {
 		affected := t.removeLink(index)
+		delete(t.late.unnamed, index)
 		t.gone = append(t.gone, index)
 		if len(t.gone) > rememberLinks {
 			delete(t.byIndex, t.gone[0])

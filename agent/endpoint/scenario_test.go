@@ -12,11 +12,16 @@ import (
 
 // TestScenarios runs the scripts in testdata. Their commands are
 //
-//	set key=k at=time [ip=address|(addresses)] [if=interface] [labels=(k=v, ...)]
+//	set key=k at=time [ip=address|(addresses)] [if=interface] [labels=(k=v, ...)] [local] [leaving]
 //	remove key=k at=time
 //	link-up index=number name=name
 //	link-down index=number
+//	far index=number at=time [ip=(addresses)]
 //	nodes                               name address..., one a line; node1 is this one
+//	await for=duration
+//	waiting at=time                     the oldest flow that may still be told anew
+//	flow id=name index=number ip=address at=time    who its ends are
+//	told id=name                        who they are by now
 //	host [ip=(addresses)]
 //	local index=number                  who is behind the interface
 //	remote ip=address at=(times)        who had the address at each time
@@ -28,20 +33,21 @@ func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var changes strings.Builder
 		table := NewTable("default", func(c Change) { changes.WriteString(c.line()) })
+		flows := map[string][2]Number{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "changes" {
 				defer changes.Reset()
 				return changes.String()
 			}
-			return command(t, d, table)
+			return command(t, d, table, flows)
 		})
 	})
 }
 
-func command(t *testing.T, d *datadriven.TestData, table *Table) string {
+func command(t *testing.T, d *datadriven.TestData, table *Table, flows map[string][2]Number) string {
 	switch d.Cmd {
 	case "set":
-		b := Binding{Addresses: addresses(d, "ip")}
+		b := Binding{Addresses: addresses(d, "ip"), Local: d.HasArg("local"), Leaving: d.HasArg("leaving")}
 		if d.HasArg("if") {
 			d.ScanArgs(t, "if", &b.Interface)
 		}
@@ -58,6 +64,27 @@ func command(t *testing.T, d *datadriven.TestData, table *Table) string {
 		table.LinkUp(index(t, d), list(d, "name")[0])
 	case "link-down":
 		table.LinkDown(index(t, d))
+	case "far":
+		table.SetFarAddresses(index(t, d), addresses(d, "ip"), times(t, d)[0])
+	case "await":
+		w, err := time.ParseDuration(list(d, "for")[0])
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		table.Await(w)
+	case "waiting":
+		if at := table.Waiting(times(t, d)[0]); at != forever {
+			return time.Duration(at).String() + "\n"
+		}
+		return "for nothing\n"
+	case "flow":
+		id := list(d, "id")[0]
+		local, remote := table.Ends(index(t, d), addresses(d, "ip")[0], times(t, d)[0])
+		flows[id] = [2]Number{local, remote}
+		return show(table, local) + ", " + show(table, remote) + "\n"
+	case "told":
+		f := flows[list(d, "id")[0]]
+		return show(table, f[0]) + ", " + show(table, f[1]) + "\n"
 	case "nodes":
 		table.SetNodes("node1", nodes(d.Input))
 	case "host":
@@ -114,6 +141,10 @@ func nodes(input string) (all []Node) {
 		words := strings.Fields(line)
 		n := Node{Name: words[0]}
 		for _, a := range words[1:] {
+			if p, ok := strings.CutPrefix(a, "pods="); ok {
+				n.Pods = append(n.Pods, netip.MustParsePrefix(strings.Trim(p, "()")))
+				continue
+			}
 			n.Addresses = append(n.Addresses, netip.MustParseAddr(a))
 		}
 		all = append(all, n)

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/fovea-obs/fovea/agent/intern"
@@ -15,12 +16,21 @@ type Binding struct {
 	// endpoint, or empty if it is not known or on another node.
 	Interface string
 	Addresses []netip.Addr
+	// Local says that the endpoint is on this node, behind the interface whose
+	// far end has one of its addresses.
+	Local bool
+	// Leaving says that the endpoint is going, so that its addresses may be
+	// another's at any moment: from now on they tell nothing of who is behind
+	// them but for the interface.
+	Leaving bool
 }
 
 // Node is a node of the cluster.
 type Node struct {
 	Name      string
 	Addresses []netip.Addr
+	// Pods are the ranges of the addresses that pods of the node get.
+	Pods []netip.Prefix
 }
 
 // Table answers who is behind an interface or an address. Its methods are safe
@@ -47,6 +57,8 @@ type Table struct {
 	byName  map[string]string // interface to the binding's key
 	// gone are the interfaces that went last, in that order.
 	gone []uint32
+	far  map[uint32]*farEnd
+	late late
 	// addrs has all that is known of an address, in its 16-byte form: one
 	// look-up a flow. Entries that say nothing any more are removed.
 	addrs map[[16]byte]*address
@@ -74,6 +86,8 @@ func NewTable(cluster string, watchers ...func(Change)) *Table {
 		links:    map[string]uint32{},
 		byIndex:  map[uint32]Number{},
 		byName:   map[string]string{},
+		far:      map[uint32]*farEnd{},
+		late:     newLate(),
 		addrs:    map[[16]byte]*address{},
 	}
 }
@@ -131,6 +145,9 @@ func (t *Table) Release(used func(Number) bool) {
 			needed[a.pods[i].number] = true
 		}
 	}
+	for n := range t.late.open {
+		needed[n] = true
+	}
 	t.versions.Release(func(v uint32) bool {
 		n := Number(v)
 		return needed[n] || t.held[n] || used(n)
@@ -139,7 +156,8 @@ func (t *Table) Release(used func(Number) bool) {
 
 // Set says that from time at on, b holds for the endpoint that the source calls
 // key. What was said of key before ends then, except that addresses it still
-// has go on under the new version.
+// has go on under the new version. Time at may lie in the past: while another had
+// an address too, it is known to be neither's.
 func (t *Table) Set(key string, b Binding, at int64) {
 	t.change(func() []string { return t.set(key, b, at) })
 }
@@ -147,7 +165,17 @@ func (t *Table) Set(key string, b Binding, at int64) {
 func (t *Table) set(key string, b Binding, at int64) (affected []string) {
 	t.forget(at)
 	old := t.bindings[key]
-	t.end(key, old.Addresses, at)
+	if b.Local && t.stays(old, b) {
+		b.Interface = old.Interface
+	}
+	for _, a := range old.Addresses {
+		switch {
+		case !slices.Contains(b.Addresses, a):
+			t.vacate(key, []netip.Addr{a}, at)
+		case !b.Leaving:
+			t.end(key, []netip.Addr{a}, at)
+		}
+	}
 	if old.Interface != b.Interface {
 		t.unbind(key, old.Interface)
 	}
@@ -156,7 +184,16 @@ func (t *Table) set(key string, b Binding, at int64) (affected []string) {
 		affected = append(affected, t.byName[b.Interface])
 		t.byName[b.Interface] = key
 	}
-	t.begin(key, b.Addresses, t.bind(b), at)
+	n := t.bind(b)
+	if !t.left(b) {
+		t.begin(key, b.Addresses, n, at)
+	}
+	if b.Leaving {
+		t.doubt(key, b.Addresses, at)
+	}
+	if b.Local && b.Interface == "" {
+		affected = append(affected, t.matchAny(b.Addresses)...)
+	}
 	return append(affected, key)
 }
 
@@ -166,8 +203,12 @@ func (t *Table) Remove(key string, at int64) {
 		t.forget(at)
 		b := t.bindings[key]
 		delete(t.bindings, key)
-		t.end(key, b.Addresses, at)
-		t.unbind(key, b.Interface)
+		t.vacate(key, b.Addresses, at)
+		if b.Local {
+			t.spend(key, b.Interface)
+		} else {
+			t.unbind(key, b.Interface)
+		}
 		return []string{key}
 	})
 }
@@ -182,18 +223,24 @@ func (t *Table) Local(index uint32) Number {
 
 // Remote returns who had the address at a time: an endpoint, a node, this host,
 // and otherwise World. An address that several endpoints claim at that time is
-// Unknown.
+// Unknown, and so is one that may be told of later: see Await.
 func (t *Table) Remote(a netip.Addr, at int64) Number {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.remote(a, at)
+	_, remote := t.Ends(0, a, at)
+	return remote
 }
 
 // Ends is Local of an interface and Remote of an address at once.
 func (t *Table) Ends(index uint32, a netip.Addr, at int64) (local, remote Number) {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.byIndex[index], t.remote(a, at)
+	local, remote = t.byIndex[index], t.remote(a, at)
+	unnamed := t.late.unnamed[index]
+	t.mu.RUnlock()
+	if remote == awaited || unnamed {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		local, remote = t.endsLate(index, a, at)
+	}
+	return local, remote
 }
 
 // String names the endpoint for logs and tests: namespace/pod, a reserved

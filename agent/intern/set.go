@@ -134,3 +134,16 @@ func (s *Set[K, V]) Release(keep func(n uint32) bool) int {
 	s.grown.Store(false)
 	return s.kept
 }
+
+// Replace gives a number another value, for all who have it, and to nobody else
+// from now on: it is asked for by no key any more. It is for a number whose value
+// was not known yet.
+func (s *Set[K, V]) Replace(n uint32, v V) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var none K
+	delete(s.numbers, s.keys[n])
+	s.keys[n] = none
+	s.epoch.Add(1)
+	(*s.values.Load())[n].Store(&v)
+}

@@ -194,3 +194,24 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations for what is known", n)
 	}
 }
+
+// TestReplace checks that a number gets another value for those who have it, and
+// for nobody else.
+func TestReplace(t *testing.T) {
+	s := New[string, string]("none")
+	n := s.Number("a", "unknown")
+	epoch := s.Epoch()
+	s.Replace(n, "known")
+	if got := *s.At(n); got != "known" {
+		t.Errorf("number %d stands for %q", n, got)
+	}
+	if s.Epoch() == epoch {
+		t.Error("who remembers the number is not told")
+	}
+	if again := s.Number("a", "unknown"); again == n {
+		t.Error("the number is given again for the key that it had")
+	}
+	if kept := s.Release(func(uint32) bool { return false }); kept != 0 || s.At(n) != nil {
+		t.Errorf("%d values kept, and %v for the number", kept, s.At(n))
+	}
+}

@@ -122,9 +122,10 @@ func newestProgram(name string) (found *ebpf.Program, err error) {
 // nobody wants to know of interfaces.
 type nobody struct{}
 
-func (nobody) LinkUp(uint32, string)         {}
-func (nobody) LinkDown(uint32)               {}
-func (nobody) SetHostAddresses([]netip.Addr) {}
+func (nobody) LinkUp(uint32, string)                       {}
+func (nobody) SetFarAddresses(uint32, []netip.Addr, int64) {}
+func (nobody) LinkDown(uint32)                             {}
+func (nobody) SetHostAddresses([]netip.Addr)               {}
 
 // ackPacket is a TCP segment in the middle of a connection.
 func ackPacket() []byte {
