@@ -27,7 +27,9 @@
 //     a stream that follows ends at the first flow after it.
 //
 // Both times are included. Without follow, the request ends with what was there
-// when it began. The newest flow can be read as soon as it was written.
+// when it began. The newest flow can be read as soon as it was written. A stream
+// that follows waits a moment for a flow whose ends may still be told of: see
+// endpoint.Table.Await.
 //
 // # What is lost
 //

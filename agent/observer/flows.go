@@ -90,6 +90,7 @@ func (f *flowStream) start(ctx context.Context, req *observerpb.GetFlowsRequest)
 	r.end = now
 	if f.follow {
 		r.end = forever
+		r.waiting = func() int64 { return f.s.c.Endpoints.Waiting(f.s.c.Now().UnixNano()) }
 	} else if number > 0 {
 		f.left = number
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
@@ -266,4 +268,54 @@ func TestManyFollowers(t *testing.T) {
 	started.Wait()
 	f.fill(records - 1)
 	running.Wait()
+}
+
+// TestFollowWaitsForNames checks that a stream that follows waits for a flow whose
+// ends may still be told of, and one that does not follow has it at once.
+func TestFollowWaitsForNames(t *testing.T) {
+	for name, tt := range map[string]struct {
+		then func(f *fixture)
+		want string
+	}{
+		"told": {func(f *fixture) {
+			f.endpoints.SetFarAddresses(7, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, 0)
+			f.endpoints.Set("web", endpoint.Binding{
+				Endpoint:  endpoint.ForPod("prod", "shop", "web", nil, nil),
+				Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Local: true,
+			}, 0)
+		}, "web"},
+		"not told": {func(f *fixture) { f.written.Add(5) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t)
+				f.endpoints.Await(35 * time.Second)
+				f.endpoints.LinkUp(7, "veth7")
+				follower := f.follow(t.Context(), &observerpb.GetFlowsRequest{Follow: true})
+				synctest.Wait()
+				local, _ := f.endpoints.Ends(7, netip.MustParseAddr("198.51.100.1"), int64(2*time.Second))
+				f.write(t, "udp 192.0.2.1:1 -> 192.0.2.2:2", "udp 192.0.2.1:1 -> 192.0.2.2:2")
+				f.append(history.Record{Kind: history.KindTrace, Source: uint32(local)})
+				f.history.Notify()
+				synctest.Wait()
+				if diff := cmp.Diff([]string{"1s"}, follower.take()); diff != "" {
+					t.Errorf("before it is known: %s", diff)
+				}
+				if got, err := f.get(t.Context(), &observerpb.GetFlowsRequest{Number: 9}); len(got) != 3 || err != nil {
+					t.Errorf("without follow, %d flows: %v", len(got), err)
+				}
+				tt.then(f)
+				f.history.Notify()
+				synctest.Wait()
+				if diff := cmp.Diff([]string{"2s", "3s"}, follower.take()); diff != "" {
+					t.Errorf("after it: %s", diff)
+				}
+				if got := f.endpoints.At(local).Pod; got != tt.want {
+					t.Errorf("the flow is of pod %q, want %q", got, tt.want)
+				}
+				follower.cancel()
+				<-follower.done
+			})
+		})
+	}
 }

@@ -17,6 +17,9 @@ type reader struct {
 	gate    gate
 	// next is where to go on, end where the request ends.
 	next, end uint64
+	// waiting returns the time of the oldest record that may still be told
+	// otherwise: nothing is read from there on. It is nil if that does not matter.
+	waiting func() int64
 	// since and until are the first and the last time that are wanted. done
 	// says that the last is over.
 	since, until int64
@@ -32,7 +35,18 @@ type reader struct {
 func (r *reader) exhausted() bool { return r.done || r.next >= r.end }
 
 // pending tells whether there is something to read.
-func (r *reader) pending() bool { return r.next < min(r.end, r.history.Next()) }
+func (r *reader) pending() bool {
+	return r.next < min(r.end, r.history.Next()) && r.settled()
+}
+
+// settled tells whether the next record will be told as it is now.
+func (r *reader) settled() bool {
+	if r.waiting == nil {
+		return true
+	}
+	at, ok := timeOf(r.history, r.next)
+	return !ok || at < r.waiting()
+}
 
 // read has take look at the next records that pass, all of one chunk. There must
 // be something pending.
@@ -122,6 +136,9 @@ func (r *reader) limit(s *history.Segment) uint64 {
 	if times[rows-1] > r.until {
 		stop = after(r.until)
 		r.done = stop <= r.next
+	}
+	if r.waiting != nil {
+		stop = min(stop, after(r.waiting()-1))
 	}
 	return stop
 }
