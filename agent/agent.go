@@ -97,6 +97,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{
 				History: hist, Endpoints: endpoints, Services: services, Names: names, Drops: drops,
+				Translate: dp.Translate,
 			})
 		},
 	}

@@ -10,33 +10,46 @@ extern void bpf_ct_release(struct nf_conn *) __ksym __weak;
 /* nf_conn's direction: enum ip_conntrack_dir. */
 #define CT_DIR_ORIGINAL 0
 
-/* Whether the tuple of k, or with swap its reverse, is tracked: REPLY_UNKNOWN
- * if not, else which way packets with that tuple go. */
-static __always_inline __u8 ct_lookup(struct __sk_buff *skb, const struct conn_key *k, bool ipv6, bool swap)
+/* The entry of a tuple, or with swap of its reverse, which has to be released; and
+ * which direction's the tuple is. */
+static __always_inline struct nf_conn *find_tracked(struct __sk_buff *skb, const struct end *src, const struct end *dst,
+						    __u8 protocol, bool ipv6, bool swap, __u8 *dir)
 {
-	struct bpf_ct_opts opts = { .netns_id = -1, .l4proto = k->protocol };
-	const struct address *s = swap ? &k->dst : &k->src, *d = swap ? &k->src : &k->dst;
-	__u16 sport = bpf_htons(swap ? k->dport : k->sport), dport = bpf_htons(swap ? k->sport : k->dport);
+	struct bpf_ct_opts opts = { .netns_id = -1, .l4proto = protocol };
+	const struct end *s = swap ? dst : src, *d = swap ? src : dst;
 	struct bpf_sock_tuple t = {};
 	struct nf_conn *ct;
 
 	if (ipv6) {
-		__builtin_memcpy(t.ipv6.saddr, s, sizeof(*s));
-		__builtin_memcpy(t.ipv6.daddr, d, sizeof(*d));
-		t.ipv6.sport = sport;
-		t.ipv6.dport = dport;
+		__builtin_memcpy(t.ipv6.saddr, &s->addr, sizeof(s->addr));
+		__builtin_memcpy(t.ipv6.daddr, &d->addr, sizeof(d->addr));
+		t.ipv6.sport = bpf_htons(s->port);
+		t.ipv6.dport = bpf_htons(d->port);
 		ct = bpf_skb_ct_lookup(skb, &t, sizeof(t.ipv6), &opts, sizeof(opts));
 	} else {
-		t.ipv4.saddr = s->words[3];
-		t.ipv4.daddr = d->words[3];
-		t.ipv4.sport = sport;
-		t.ipv4.dport = dport;
+		t.ipv4.saddr = s->addr.words[3];
+		t.ipv4.daddr = d->addr.words[3];
+		t.ipv4.sport = bpf_htons(s->port);
+		t.ipv4.dport = bpf_htons(d->port);
 		ct = bpf_skb_ct_lookup(skb, &t, sizeof(t.ipv4), &opts, sizeof(opts));
 	}
+	*dir = opts.dir;
+	return ct;
+}
+
+/* Whether the tuple of k, or with swap its reverse, is tracked: REPLY_UNKNOWN
+ * if not, else which way packets with that tuple go. */
+static __always_inline __u8 ct_lookup(struct __sk_buff *skb, const struct conn_key *k, bool ipv6, bool swap)
+{
+	struct end src = { .addr = k->src, .port = k->sport }, dst = { .addr = k->dst, .port = k->dport };
+	struct nf_conn *ct;
+	__u8 dir;
+
+	ct = find_tracked(skb, &src, &dst, k->protocol, ipv6, swap, &dir);
 	if (!ct)
 		return REPLY_UNKNOWN;
 	bpf_ct_release(ct);
-	return opts.dir == CT_DIR_ORIGINAL ? REPLY_NO : REPLY_YES;
+	return dir == CT_DIR_ORIGINAL ? REPLY_NO : REPLY_YES;
 }
 
 /*
@@ -54,6 +67,53 @@ static __always_inline __u8 reply_of_conntrack(struct __sk_buff *skb, const stru
 	if (reply == REPLY_UNKNOWN)
 		reply = opposite(ct_lookup(skb, k, ipv6, true));
 	return reply;
+}
+
+static __always_inline void set_address(struct address *a, const union nf_inet_addr *from, bool ipv6)
+{
+	if (ipv6) {
+		__builtin_memcpy(a, from, sizeof(*a));
+		return;
+	}
+	a->words[0] = a->words[1] = 0;
+	a->words[2] = bpf_htonl(0xffff);
+	a->words[3] = from->all[0];
+}
+
+/* The source and destination of a tuple: of one direction. */
+static __always_inline void read_tuple(struct nf_conntrack_tuple *t, struct end *src, struct end *dst, bool ipv6)
+{
+	union nf_inet_addr a;
+
+	BPF_CORE_READ_INTO(&a, t, src.u3);
+	set_address(&src->addr, &a, ipv6);
+	src->port = bpf_ntohs(BPF_CORE_READ(t, src.u.all));
+	BPF_CORE_READ_INTO(&a, t, dst.u3);
+	set_address(&dst->addr, &a, ipv6);
+	dst->port = bpf_ntohs(BPF_CORE_READ(t, dst.u.all));
+}
+
+/*
+ * Looks a connection up by the tuple that its packets have at some interface. One
+ * end may be translated there already and the other not, so it is tried as either
+ * direction's.
+ */
+static __always_inline void translate_one(struct __sk_buff *skb, struct translation *t)
+{
+	bool ipv6 = !is_mapped(&t->src.addr) || !is_mapped(&t->dst.addr);
+	struct nf_conn *ct;
+	__u8 dir;
+
+	ct = find_tracked(skb, &t->src, &t->dst, t->protocol, ipv6, false, &dir);
+	if (!ct)
+		ct = find_tracked(skb, &t->src, &t->dst, t->protocol, ipv6, true, &dir);
+	if (!ct)
+		return;
+	t->found = 1;
+	read_tuple(&ct->tuplehash[0].tuple, &t->sent_src, &t->sent_dst, ipv6);
+	/* The other tuple is of the answers. */
+	read_tuple(&ct->tuplehash[1].tuple, &t->went_dst, &t->went_src, ipv6);
+	bpf_ct_release(ct);
 }
 
 #endif

@@ -23,6 +23,7 @@
 #define TC_ACT_UNSPEC (-1)
 
 /* Types are generated for Go only if something refers to them. */
+const struct translation *translation_type __attribute__((unused));
 const struct event *event_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
 const enum event_cause *event_cause_type __attribute__((unused));
@@ -391,4 +392,24 @@ SEC("iter/bpf_map_elem")
 int sweep_conns6_unlocked(struct bpf_iter__bpf_map_elem *ctx)
 {
 	return sweep6(ctx, false);
+}
+
+/*
+ * Run by the agent, with translations in place of a packet: fills them in. They
+ * are of the namespace that the agent runs in.
+ */
+SEC("tc")
+int translate(struct __sk_buff *skb)
+{
+	struct translation t;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_TRANSLATIONS; i++) {
+		if (bpf_skb_load_bytes(skb, i * sizeof(t), &t, sizeof(t)))
+			break;
+		translate_one(skb, &t);
+		if (bpf_skb_store_bytes(skb, i * sizeof(t), &t, sizeof(t), 0))
+			break;
+	}
+	return TC_ACT_UNSPEC;
 }

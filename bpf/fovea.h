@@ -116,6 +116,30 @@ struct link {
 	__u64 fresh;       /* it appeared while the agent was running */
 };
 
+/* One end of a connection. */
+struct end {
+	struct address addr;
+	__u16 port; /* host order */
+	__u16 pad;
+};
+
+/*
+ * What the kernel's connection tracking knows of a connection, asked for by the
+ * addresses and ports of its packets at any interface of the node.
+ */
+struct translation {
+	struct end src, dst; /* asked for */
+	/* Of the initiator's packets: as it sent them, and as they went on. */
+	struct end sent_src, sent_dst;
+	struct end went_src, went_dst;
+	__u8 protocol; /* asked for */
+	__u8 found;
+	__u16 pad;
+};
+
+/* How many translations are asked for at once. */
+#define MAX_TRANSLATIONS 16
+
 /* What could not be told as an event, per CPU. */
 struct stats {
 	__u64 lost;      /* events that found no room in the ring buffer */

@@ -62,6 +62,16 @@ type FoveaConnKey4 struct {
 	Rest    uint32
 }
 
+type FoveaEnd struct {
+	_    structs.HostLayout
+	Addr struct {
+		_     structs.HostLayout
+		Words [4]uint32
+	}
+	Port uint16
+	Pad  uint16
+}
+
 type FoveaEvent struct {
 	_        structs.HostLayout
 	Time     uint64
@@ -140,6 +150,19 @@ type FoveaStats struct {
 	Untracked uint64
 }
 
+type FoveaTranslation struct {
+	_        structs.HostLayout
+	Src      FoveaEnd
+	Dst      FoveaEnd
+	SentSrc  FoveaEnd
+	SentDst  FoveaEnd
+	WentSrc  FoveaEnd
+	WentDst  FoveaEnd
+	Protocol uint8
+	Found    uint8
+	Pad      uint16
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -159,6 +182,7 @@ const (
 	FoveaProgSweepConns6Unlocked = "sweep_conns6_unlocked"
 	FoveaProgToEndpoint          = "to_endpoint"
 	FoveaProgToEndpointAlone     = "to_endpoint_alone"
+	FoveaProgTranslate           = "translate"
 	FoveaVarAggregate            = "aggregate"
 	FoveaVarEphemeralPort        = "ephemeral_port"
 	FoveaVarEventCauseType       = "event_cause_type"
@@ -172,6 +196,7 @@ const (
 	FoveaVarReaderSleeps         = "reader_sleeps"
 	FoveaVarReasonNoSocket       = "reason_no_socket"
 	FoveaVarReplyType            = "reply_type"
+	FoveaVarTranslationType      = "translation_type"
 )
 
 // LoadFovea returns the embedded CollectionSpec for Fovea.
@@ -226,6 +251,7 @@ type FoveaProgramSpecs struct {
 	SweepConns6Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns6_unlocked"`
 	ToEndpoint          *ebpf.ProgramSpec `ebpf:"to_endpoint"`
 	ToEndpointAlone     *ebpf.ProgramSpec `ebpf:"to_endpoint_alone"`
+	Translate           *ebpf.ProgramSpec `ebpf:"translate"`
 }
 
 // FoveaMapSpecs contains maps before they are loaded into the kernel.
@@ -243,19 +269,20 @@ type FoveaMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FoveaVariableSpecs struct {
-	Aggregate      *ebpf.VariableSpec `ebpf:"aggregate"`
-	EphemeralPort  *ebpf.VariableSpec `ebpf:"ephemeral_port"`
-	EventCauseType *ebpf.VariableSpec `ebpf:"event_cause_type"`
-	EventFlagType  *ebpf.VariableSpec `ebpf:"event_flag_type"`
-	EventKindType  *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
-	HostNetns      *ebpf.VariableSpec `ebpf:"host_netns"`
-	Hz             *ebpf.VariableSpec `ebpf:"hz"`
-	IgnoredReasons *ebpf.VariableSpec `ebpf:"ignored_reasons"`
-	Interval       *ebpf.VariableSpec `ebpf:"interval"`
-	ReaderSleeps   *ebpf.VariableSpec `ebpf:"reader_sleeps"`
-	ReasonNoSocket *ebpf.VariableSpec `ebpf:"reason_no_socket"`
-	ReplyType      *ebpf.VariableSpec `ebpf:"reply_type"`
+	Aggregate       *ebpf.VariableSpec `ebpf:"aggregate"`
+	EphemeralPort   *ebpf.VariableSpec `ebpf:"ephemeral_port"`
+	EventCauseType  *ebpf.VariableSpec `ebpf:"event_cause_type"`
+	EventFlagType   *ebpf.VariableSpec `ebpf:"event_flag_type"`
+	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	EventType       *ebpf.VariableSpec `ebpf:"event_type"`
+	HostNetns       *ebpf.VariableSpec `ebpf:"host_netns"`
+	Hz              *ebpf.VariableSpec `ebpf:"hz"`
+	IgnoredReasons  *ebpf.VariableSpec `ebpf:"ignored_reasons"`
+	Interval        *ebpf.VariableSpec `ebpf:"interval"`
+	ReaderSleeps    *ebpf.VariableSpec `ebpf:"reader_sleeps"`
+	ReasonNoSocket  *ebpf.VariableSpec `ebpf:"reason_no_socket"`
+	ReplyType       *ebpf.VariableSpec `ebpf:"reply_type"`
+	TranslationType *ebpf.VariableSpec `ebpf:"translation_type"`
 }
 
 // FoveaObjects contains all objects after they have been loaded into the kernel.
@@ -299,19 +326,20 @@ func (m *FoveaMaps) Close() error {
 //
 // It can be passed to LoadFoveaObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FoveaVariables struct {
-	Aggregate      *ebpf.Variable `ebpf:"aggregate"`
-	EphemeralPort  *ebpf.Variable `ebpf:"ephemeral_port"`
-	EventCauseType *ebpf.Variable `ebpf:"event_cause_type"`
-	EventFlagType  *ebpf.Variable `ebpf:"event_flag_type"`
-	EventKindType  *ebpf.Variable `ebpf:"event_kind_type"`
-	EventType      *ebpf.Variable `ebpf:"event_type"`
-	HostNetns      *ebpf.Variable `ebpf:"host_netns"`
-	Hz             *ebpf.Variable `ebpf:"hz"`
-	IgnoredReasons *ebpf.Variable `ebpf:"ignored_reasons"`
-	Interval       *ebpf.Variable `ebpf:"interval"`
-	ReaderSleeps   *ebpf.Variable `ebpf:"reader_sleeps"`
-	ReasonNoSocket *ebpf.Variable `ebpf:"reason_no_socket"`
-	ReplyType      *ebpf.Variable `ebpf:"reply_type"`
+	Aggregate       *ebpf.Variable `ebpf:"aggregate"`
+	EphemeralPort   *ebpf.Variable `ebpf:"ephemeral_port"`
+	EventCauseType  *ebpf.Variable `ebpf:"event_cause_type"`
+	EventFlagType   *ebpf.Variable `ebpf:"event_flag_type"`
+	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
+	EventType       *ebpf.Variable `ebpf:"event_type"`
+	HostNetns       *ebpf.Variable `ebpf:"host_netns"`
+	Hz              *ebpf.Variable `ebpf:"hz"`
+	IgnoredReasons  *ebpf.Variable `ebpf:"ignored_reasons"`
+	Interval        *ebpf.Variable `ebpf:"interval"`
+	ReaderSleeps    *ebpf.Variable `ebpf:"reader_sleeps"`
+	ReasonNoSocket  *ebpf.Variable `ebpf:"reason_no_socket"`
+	ReplyType       *ebpf.Variable `ebpf:"reply_type"`
+	TranslationType *ebpf.Variable `ebpf:"translation_type"`
 }
 
 // FoveaPrograms contains all programs after they have been loaded into the kernel.
@@ -328,6 +356,7 @@ type FoveaPrograms struct {
 	SweepConns6Unlocked *ebpf.Program `ebpf:"sweep_conns6_unlocked"`
 	ToEndpoint          *ebpf.Program `ebpf:"to_endpoint"`
 	ToEndpointAlone     *ebpf.Program `ebpf:"to_endpoint_alone"`
+	Translate           *ebpf.Program `ebpf:"translate"`
 }
 
 func (p *FoveaPrograms) Close() error {
@@ -342,6 +371,7 @@ func (p *FoveaPrograms) Close() error {
 		p.SweepConns6Unlocked,
 		p.ToEndpoint,
 		p.ToEndpointAlone,
+		p.Translate,
 	)
 }
 

@@ -72,8 +72,34 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } CORE;
 
+union nf_inet_addr {
+	__u32 all[4];
+};
+
+struct nf_conntrack_man {
+	union nf_inet_addr u3;
+	union {
+		__be16 all;
+	} u;
+} CORE;
+
+struct nf_conntrack_tuple {
+	struct nf_conntrack_man src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+	} dst;
+} CORE;
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+} CORE;
+
+/* enum ip_conntrack_dir: its original direction comes first. */
 struct nf_conn {
-	unsigned long status;
+	struct nf_conntrack_tuple_hash tuplehash[2];
 } CORE;
 
 struct bpf_ct_opts {

@@ -22,7 +22,7 @@ const flagMap = ".data.reader"
 type objects struct {
 	maps *ebpf.Collection
 
-	from, to, drops *ebpf.Program
+	from, to, drops, translate *ebpf.Program
 	// sweeps are the programs that go over the connections, by their map.
 	sweeps map[string]*ebpf.Program
 
@@ -95,6 +95,9 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		o.miss("drops", err)
 	}
 	o.loadSweeps(load)
+	if o.translate, err = load(bpf.FoveaProgTranslate); err != nil {
+		o.miss("translations", err)
+	}
 	return o, nil
 }
 
@@ -148,7 +151,7 @@ func (o *objects) miss(probe string, err error) {
 }
 
 func (o *objects) close() {
-	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.from, o.to, o.drops) {
+	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.from, o.to, o.drops, o.translate) {
 		// Close does nothing for nil.
 		p.Close()
 	}

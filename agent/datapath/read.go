@@ -22,6 +22,7 @@ const (
 func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 	var due time.Time
 	var clock clock
+	again := false
 	take := func(sample []byte) {
 		e := decode(sample)
 		if e == nil {
@@ -43,17 +44,24 @@ func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 			if err != nil {
 				return err
 			}
-			h.Flush()
+			again = h.Flush()
 		}
 		if n > 0 {
-			h.Flush()
+			again = h.Flush()
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := d.ring.wait(); err != nil {
+		rest := d.ring.wait
+		if again {
+			rest = d.ring.pause
+		}
+		if err := rest(); err != nil {
 			return err
+		}
+		if again {
+			again = h.Flush()
 		}
 	}
 }

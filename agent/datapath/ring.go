@@ -143,9 +143,8 @@ func (r *ring) read(fn func(sample []byte)) int {
 // wait pauses, and then, if the ring is empty, sleeps until an event comes, stop
 // was called or the timeout is over.
 func (r *ring) wait() error {
-	pause := unix.NsecToTimespec(int64(ringPause))
-	if err := unix.Nanosleep(&pause, nil); err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("pause: %w", err)
+	if err := r.pause(); err != nil {
+		return err
 	}
 	if !r.empty() {
 		return nil
@@ -161,6 +160,15 @@ func (r *ring) wait() error {
 	_, err := unix.EpollWait(r.epoll, ev[:], int(ringTimeout/time.Millisecond))
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wait for events: %w", err)
+	}
+	return nil
+}
+
+// pause leaves the ring alone for a moment.
+func (r *ring) pause() error {
+	pause := unix.NsecToTimespec(int64(ringPause))
+	if err := unix.Nanosleep(&pause, nil); err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("pause: %w", err)
 	}
 	return nil
 }

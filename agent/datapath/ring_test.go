@@ -49,10 +49,11 @@ func (c *traces) Event(e *bpf.FoveaEvent, _ int64) {
 
 func (c *traces) Lost(_ int, events uint64, _ int64) { c.lost += events }
 
-func (c *traces) Flush() {
+func (c *traces) Flush() bool {
 	if c.flushed != nil {
 		c.flushed <- struct{}{}
 	}
+	return false
 }
 
 // TestRingOverItsEnd has records lie over the ring's end again and again.

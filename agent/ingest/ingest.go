@@ -23,6 +23,12 @@ const (
 	directionEgress  = 2
 )
 
+// IP protocols of which the kernel's connection tracking is asked.
+const (
+	protocolTCP = 6
+	protocolUDP = 17
+)
+
 // Ingest takes the datapath's events (it is its Handler) and appends to the
 // history. It is for one goroutine.
 type Ingest struct {
@@ -31,8 +37,12 @@ type Ingest struct {
 	Services  *service.Table
 	Names     *dns.Table
 	Drops     *drop.Table
+	// Translate asks the kernel about connections, as datapath.Translate does;
+	// nil if it cannot be asked.
+	Translate func([]bpf.FoveaTranslation)
 
 	record history.Record
+	behind behind
 	// drops are the numbers of drops in an epoch of theirs.
 	drops map[drop.Drop]uint32
 	epoch uint64
@@ -64,6 +74,7 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 	}
 	r.Direction = direction(r)
 	in.name(r)
+	in.settle(bpf.FoveaEventCause(e.Cause) == bpf.FoveaEventCauseCAUSE_NEW)
 	in.append(e.Packets)
 }
 
@@ -73,9 +84,18 @@ func (in *Ingest) Lost(cpu int, events uint64, at int64) {
 	in.append(events)
 }
 
-// append appends the record for so many packets: more than it has room for take
-// more than one.
+// append appends the record for so many packets, behind those that are held back.
 func (in *Ingest) append(packets uint64) {
+	if in.behind.holds() {
+		in.behind.held = append(in.behind.held, held{in.record, packets})
+		return
+	}
+	in.write(packets)
+}
+
+// write appends the record to the history: more packets than it has room for take
+// more than one.
+func (in *Ingest) write(packets uint64) {
 	for ; packets > math.MaxUint32; packets -= math.MaxUint32 {
 		more := in.record
 		more.Packets, more.Bytes = math.MaxUint32, 0
@@ -85,18 +105,26 @@ func (in *Ingest) append(packets uint64) {
 	in.History.Append(&in.record)
 }
 
-// Flush wakes the history's readers, and now and then has the tables forget what
-// is in no record any more. It is to be called once a second or oftener: also
-// while no event comes, what the tables hold may change.
-func (in *Ingest) Flush() {
+// Flush asks who is behind the services that connections lead to, wakes the
+// history's readers, and now and then has the tables forget what is in no record
+// any more. It is to be called once a second or oftener: also while no event
+// comes, what the tables hold may change. It returns whether there is something
+// left to ask in a moment.
+func (in *Ingest) Flush() (again bool) {
+	again = in.unhold()
 	in.History.Notify()
-	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Drops.Grown() {
+	if !again && in.grown() {
 		in.release()
 	}
+	return again
 }
 
-// release is called by the only goroutine that puts numbers into records, so
-// that no number is on its way to one.
+func (in *Ingest) grown() bool {
+	return in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Drops.Grown()
+}
+
+// release is called by the only goroutine that puts numbers into records, while
+// it holds none back, so that no number is on its way to one.
 func (in *Ingest) release() {
 	used := in.History.Used()
 	in.Drops.Release(used.Drops.Has)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,7 +120,7 @@ func (j *judge) judgeEnds(f *flowpb.Flow, k key, equal func(what string, got, wa
 	equal("remote end's service", serviceName(remoteService), service)
 	switch name, ok := j.names[addr]; {
 	case service != "":
-		equal("remote end", who(remote), service)
+		equal("remote end is behind the service", j.isBackend(netip.AddrPortFrom(addr, port), who(remote)), true)
 	case !ok:
 		equal("remote end", who(remote), "reserved:world")
 	default:
@@ -130,6 +131,11 @@ func (j *judge) judgeEnds(f *flowpb.Flow, k key, equal func(what string, got, wa
 	} else {
 		equal("remote end's identity is reserved", remote.GetIdentity() < 256, false)
 	}
+}
+
+// isBackend tells whether a pod is behind the service at an address.
+func (j *judge) isBackend(vip netip.AddrPort, pod string) bool {
+	return slices.ContainsFunc(j.backends[vip], func(b netip.AddrPort) bool { return j.names[b.Addr()] == pod })
 }
 
 // who names an end: namespace/name of a pod or service, or its reserved label.

@@ -17,6 +17,7 @@ type network struct {
 
 	mu       sync.Mutex
 	services map[netip.AddrPort]string // namespace/name
+	backends map[netip.AddrPort][]netip.AddrPort
 	// servers are the sockets that others talk to first.
 	servers map[server]bool
 }
@@ -34,7 +35,7 @@ func newNetwork(t *testing.T, opts ...lab.NodeOption) *network {
 	l, err := lab.New()
 	check(t, err)
 	closeLater(t, l.Close)
-	n := &network{lab: l, services: map[netip.AddrPort]string{}, servers: map[server]bool{}}
+	n := &network{lab: l, services: map[netip.AddrPort]string{}, backends: map[netip.AddrPort][]netip.AddrPort{}, servers: map[server]bool{}}
 	n.near, err = l.AddNode("node1", opts...)
 	check(t, err)
 	n.far, err = l.AddNode("node2", opts...)
@@ -57,7 +58,7 @@ func (n *network) addService(t *testing.T, s lab.Service) {
 	t.Helper()
 	_, err := n.near.AddService(s)
 	check(t, err)
-	n.services[s.VIP] = "shop/" + s.Name
+	n.services[s.VIP], n.backends[s.VIP] = "shop/"+s.Name, s.Backends
 	if s.Protocol == 0 {
 		s.Protocol = lab.TCP
 	}

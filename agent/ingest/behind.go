@@ -1,0 +1,188 @@
+package ingest
+
+import (
+	"net/netip"
+	"unsafe"
+
+	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/bpf"
+)
+
+const (
+	// maxKnown is of how many connections it is remembered who is behind their
+	// service: twice as many, of which the older half is forgotten at once.
+	maxKnown = 32768
+	// maxAsks is how often the kernel is asked about a connection. The first
+	// packet may be heard of before the kernel has translated it.
+	maxAsks = 3
+	// maxHeld is how many records are held back at most, until it is asked.
+	maxHeld = 4096
+)
+
+// behind knows who is behind the service that a connection leads to. A client's
+// packets have the service's address; what the kernel made of it, its connection
+// tracking says.
+type behind struct {
+	// known are the servers by connection, of which older are the ones before.
+	known, older map[connection]server
+	// held are the records since the first of whose connection it is not known
+	// yet, asked how often the kernel was asked since.
+	held  []held
+	asked int
+	// ask is what to ask, in no order.
+	ask   map[connection]bool
+	query []bpf.FoveaTranslation
+}
+
+// connection is one of a client with a service, both in 16-byte form.
+type connection struct {
+	client, service [16]byte
+	clientPort      uint16
+	servicePort     uint16
+	protocol        uint8
+}
+
+// server is the address that a connection was translated to; the zero value if it
+// was not.
+type server [16]byte
+
+// held is a record that is held back, for so many packets.
+type held struct {
+	record  history.Record
+	packets uint64
+}
+
+func (b *behind) holds() bool { return len(b.ask) > 0 }
+
+// connectionOf returns the connection with a service that a record is of.
+func connectionOf(r *history.Record) (c connection, ok bool) {
+	if r.Kind != history.KindTrace || r.Has(history.FlagNoPorts) ||
+		r.Protocol != protocolTCP && r.Protocol != protocolUDP {
+		return c, false
+	}
+	switch {
+	case r.DestinationService != 0:
+		return connection{r.Src, r.Dst, r.SrcPort, r.DstPort, r.Protocol}, true
+	case r.SourceService != 0:
+		return connection{r.Dst, r.Src, r.DstPort, r.SrcPort, r.Protocol}, true
+	}
+	return c, false
+}
+
+// settle puts the server in the place of the service in the record, or notes that
+// it has to be asked for. A fresh connection may have the ports of one before.
+func (in *Ingest) settle(fresh bool) {
+	c, ok := connectionOf(&in.record)
+	if !ok || in.Translate == nil {
+		return
+	}
+	b := &in.behind
+	if fresh {
+		delete(b.known, c)
+		delete(b.older, c)
+	} else if s, ok := b.find(c); ok {
+		in.serve(&in.record, s)
+		return
+	}
+	if b.ask == nil {
+		b.ask = map[connection]bool{}
+	}
+	b.ask[c] = true
+	if len(b.held) >= maxHeld {
+		in.unhold()
+	}
+}
+
+func (b *behind) find(c connection) (s server, ok bool) {
+	if s, ok = b.known[c]; !ok {
+		s, ok = b.older[c]
+	}
+	return s, ok
+}
+
+func (b *behind) note(c connection, s server) {
+	if b.known == nil || len(b.known) >= maxKnown {
+		b.known, b.older = map[connection]server{}, b.known
+	}
+	b.known[c] = s
+	delete(b.ask, c)
+}
+
+// serve names the server in a record in the place of the service, which is still
+// told as such. Hubble's UI shows no flow of a service and the world.
+func (in *Ingest) serve(r *history.Record, s server) {
+	if s == (server{}) {
+		return
+	}
+	n := in.Endpoints.Remote(netip.AddrFrom16(s), r.Time)
+	if n == endpoint.World || n == endpoint.Unknown {
+		return
+	}
+	if r.DestinationService != 0 {
+		r.Destination = uint32(n)
+	} else {
+		r.Source = uint32(n)
+	}
+}
+
+// unhold asks the kernel what is to be asked, and writes the records that were
+// held back for it. It returns whether to ask once more in a moment, before they
+// are.
+func (in *Ingest) unhold() (again bool) {
+	b := &in.behind
+	if !b.holds() {
+		return false
+	}
+	in.ask()
+	if b.asked++; b.holds() && b.asked < maxAsks && len(b.held) < maxHeld {
+		return true
+	}
+	for c := range b.ask {
+		b.note(c, server{})
+	}
+	b.asked = 0
+	for i := range b.held {
+		h := &b.held[i]
+		in.record = h.record
+		if c, ok := connectionOf(&in.record); ok {
+			if s, ok := b.find(c); ok {
+				in.serve(&in.record, s)
+			}
+		}
+		in.write(h.packets)
+	}
+	b.held = b.held[:0]
+	return false
+}
+
+// ask notes what the kernel knows of the connections to ask for.
+func (in *Ingest) ask() {
+	b := &in.behind
+	b.query = b.query[:0]
+	for c := range b.ask {
+		b.query = append(b.query, bpf.FoveaTranslation{
+			Src: endOf(c.client, c.clientPort), Dst: endOf(c.service, c.servicePort), Protocol: c.protocol,
+		})
+	}
+	in.Translate(b.query)
+	for i := range b.query {
+		t := &b.query[i]
+		if t.Found == 0 {
+			continue
+		}
+		s := server(addressOf(&t.WentDst))
+		if t.WentDst == t.SentDst {
+			s = server{}
+		}
+		b.note(connection{addressOf(&t.Src), addressOf(&t.Dst), t.Src.Port, t.Dst.Port, t.Protocol}, s)
+	}
+}
+
+func endOf(a [16]byte, port uint16) (e bpf.FoveaEnd) {
+	*(*[16]byte)(unsafe.Pointer(&e.Addr.Words)) = a
+	e.Port = port
+	return e
+}
+
+func addressOf(e *bpf.FoveaEnd) [16]byte { return *(*[16]byte)(unsafe.Pointer(&e.Addr.Words)) }
