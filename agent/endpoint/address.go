@@ -17,6 +17,8 @@ type address struct {
 	// set if this node has it by itself.
 	node Number
 	own  bool
+	// apiServer is set if an API server of the cluster is there.
+	apiServer bool
 }
 
 // interval is a time [start, end) in which an address led to a binding.
@@ -45,7 +47,7 @@ func (a *address) open(key string) *interval {
 }
 
 // says tells whether anything is known.
-func (a *address) says() bool { return len(a.pods) > 0 || a.node != Unknown || a.own }
+func (a *address) says() bool { return len(a.pods) > 0 || a.node != Unknown || a.own || a.apiServer }
 
 // address returns what is known of a, to be changed.
 func (t *Table) address(a netip.Addr) *address {
@@ -160,10 +162,19 @@ func (t *Table) remote(a netip.Addr, at int64) Number {
 		return found
 	case claims > 1:
 		return Unknown
-	case known.own:
+	case known.apiServer:
+		return t.apiServers[known.host()]
+	}
+	return known.host()
+}
+
+// host is who has the address if no pod does.
+func (a *address) host() Number {
+	switch {
+	case a.own:
 		return Host
-	case known.node != Unknown:
-		return known.node
+	case a.node != Unknown:
+		return a.node
 	}
 	return World
 }

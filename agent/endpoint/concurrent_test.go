@@ -20,7 +20,7 @@ func TestConcurrent(t *testing.T) {
 			for i := range pods {
 				key := fmt.Sprint("pod-", i)
 				e := ForPod("prod", "shop", key, map[string]string{"round": fmt.Sprint(round)}, nil)
-				table.Set(key, Binding{e, fmt.Sprint("veth", i), addrs[i : i+1]}, int64(round))
+				table.Set(key, Binding{Endpoint: e, Interface: fmt.Sprint("veth", i), Addresses: addrs[i : i+1]}, int64(round))
 				if round%3 == 2 {
 					table.Remove(key, int64(round))
 				}

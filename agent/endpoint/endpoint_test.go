@@ -200,7 +200,7 @@ func TestVersionsAreBounded(t *testing.T) {
 	round := func(at int64) {
 		for version := range 3 {
 			labels := map[string]string{"v": fmt.Sprint(version)}
-			table.Set("web", Binding{ForPod("prod", "shop", "web", labels, nil), "veth-web", addrs}, at)
+			table.Set("web", Binding{Endpoint: ForPod("prod", "shop", "web", labels, nil), Interface: "veth-web", Addresses: addrs}, at)
 			table.LinkUp(7, "veth-web")
 			table.SetHostAddresses(addrs[:version%2])
 		}

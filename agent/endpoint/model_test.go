@@ -149,7 +149,7 @@ func runModel(t *testing.T, rnd *rand.Rand) {
 			pods[key] = fmt.Sprintf("shop/%s-%d", key, i)
 			fmt.Fprintf(&said, "%d: set %s %q %v\n", now, pods[key], iface, addrs)
 			_, pod, _ := strings.Cut(pods[key], "/")
-			table.Set(key, Binding{ForPod("prod", "shop", pod, nil, nil), iface, addrs}, now)
+			table.Set(key, Binding{Endpoint: ForPod("prod", "shop", pod, nil, nil), Interface: iface, Addresses: addrs}, now)
 			m.set(key, pods[key], iface, addrs, now)
 		case 3:
 			fmt.Fprintf(&said, "%d: remove %s\n", now, key)

@@ -15,6 +15,10 @@ type Binding struct {
 	// endpoint, or empty if it is not known or on another node.
 	Interface string
 	Addresses []netip.Addr
+	// Local says that the endpoint is on this node, behind the interface whose far end has one of its addresses.
+	Local bool
+	// Leaving says that the endpoint is going, so that its addresses may be another's at any moment: from now on they tell nothing of who is behind them but for the interface.
+	Leaving bool
 }
 
 // Node is a node of the cluster.
@@ -52,6 +56,9 @@ type Table struct {
 	addrs map[[16]byte]*address
 	// ended are the addresses to look at again when they are forgotten.
 	ended []ending
+	// apiServers are the versions of World, Host and RemoteNode where an API
+	// server is; none before there is one.
+	apiServers map[Number]Number
 }
 
 // NewTable returns a table of the named cluster that knows the reserved
