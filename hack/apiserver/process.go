@@ -13,12 +13,8 @@ import (
 	"time"
 )
 
-const (
-	// stopTimeout is how long a program may take to end in good order.
-	stopTimeout = 15 * time.Second
-	// askAgain is after how long a program is asked again whether it serves.
-	askAgain = 20 * time.Millisecond
-)
+// askAgain is after how long a program is asked again whether it serves.
+const askAgain = 20 * time.Millisecond
 
 // process is a program that runs.
 type process struct {
@@ -69,22 +65,16 @@ func (p *process) pause(ctx context.Context, last error) error {
 	}
 }
 
-// stop ends the program and waits for it.
-func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// kill ends the program at once and waits for it. What it wrote is only good for
+// as long as the machine runs, so there is nothing to save.
+func (p *process) kill() error {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", p.name(), err)
 	}
-	select {
-	case <-p.done:
-	case <-time.After(stopTimeout):
-		err := p.cmd.Process.Kill()
-		<-p.done
-		return errors.Join(fmt.Errorf("%s did not end in %v", p.name(), stopTimeout), err)
-	}
+	<-p.done
 	var exit *exec.ExitError
-	if errors.As(p.err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
-		// etcd ends itself so.
+	if errors.As(p.err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
 		return nil
 	}
-	return p.err
+	return fmt.Errorf("stop %s: it had ended: %w", p.name(), p.err)
 }

@@ -100,11 +100,12 @@ func (s *Server) StartAPI(ctx context.Context) (err error) {
 	return s.writeKubeconfig()
 }
 
-// StopAPI ends kube-apiserver; what was written stays.
+// StopAPI ends kube-apiserver at once, as in good order it would wait for its
+// clients for a minute. What was written stays.
 func (s *Server) StopAPI() error {
-	err := s.api.stop()
+	api := s.api
 	s.api = nil
-	return err
+	return api.kill()
 }
 
 // Close ends all.
@@ -112,7 +113,7 @@ func (s *Server) Close() error {
 	var errs []error
 	for _, p := range []*process{s.api, s.etcd} {
 		if p != nil {
-			errs = append(errs, p.stop())
+			errs = append(errs, p.kill())
 		}
 	}
 	return errors.Join(errs...)

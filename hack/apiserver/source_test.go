@@ -230,4 +230,3 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
-
