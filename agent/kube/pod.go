@@ -98,7 +98,7 @@ func (m *mirror) replacePods(all []*pod) {
 			claims[a]++
 		}
 	}
-	for _, old := range m.pods {
+	for _, old := range m.sortedPods() {
 		if p := there[old.name]; p == nil || p.uid != old.uid || !p.here() {
 			m.end(old, now)
 		}
