@@ -114,6 +114,8 @@ func agentFlags(flags *pflag.FlagSet, cfg *agent.Config, log *logging) {
 	flags.StringVar(&cfg.NodeName, "node-name", cfg.NodeName, "name of this node; by default $NODE_NAME, or else the host's name")
 	flags.StringVar(&cfg.ClusterName, "cluster-name", cfg.ClusterName, "name of the cluster")
 	flags.StringVar(&cfg.EndpointsFile, "endpoints", "", "YAML file that says which endpoints, nodes and services there are; read again when it changes")
+	flags.Var(config.Choice(&cfg.Kubernetes, agent.KubernetesAuto, agent.KubernetesOn, agent.KubernetesOff), "kubernetes", "take them from a cluster's API instead; auto does with --kubeconfig, or in a pod without --endpoints")
+	flags.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "file that says how to reach the cluster's API; by default the pod's service account")
 	flags.Var(config.List(&cfg.Interfaces), "interfaces", "patterns of the names of interfaces to follow, and with ! before it of those not to; by default veths that lead to another network namespace")
 	flags.StringVar(&cfg.SocketPath, "socket-path", cfg.SocketPath, "unix socket to serve on; empty for none")
 	flags.StringVar(&cfg.ListenAddress, "listen-address", cfg.ListenAddress, "TCP address to serve on; empty for none")

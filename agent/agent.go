@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +26,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
+	"github.com/fovea-obs/fovea/agent/kube"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -58,6 +61,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		}
 	}
 
+	nodes := peer.NewNodes(peer.Name(cfg.ClusterName, cfg.NodeName), address(cfg), guessesAddress(cfg))
+	cluster, err := followKubernetes(cfg, kube.Config{
+		Endpoints: endpoints, Services: services, Peers: nodes, Events: events, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+
 	dp, err := datapath.Open(datapathConfig(cfg, endpoints, log))
 	if err != nil {
 		return fmt.Errorf("open the datapath: %w", err)
@@ -74,12 +85,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
 		Instance: instance(), Started: time.Now(),
 		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
-		Degraded: dp.Degraded, Log: log,
+		Degraded: func() []string {
+			if cluster == nil {
+				return dp.Degraded()
+			}
+			return slices.Concat(dp.Degraded(), cluster.Degraded())
+		},
+		Peers: nodes, Log: log,
 	})
 	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, cfg.Version), Log: log})
 	observerpb.RegisterObserverServer(server, obs)
 	peerpb.RegisterPeerServer(server, peer.New(peer.Config{
-		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Address: address(cfg),
+		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Nodes: nodes,
 	}))
 
 	tasks := []func(context.Context) error{
@@ -103,6 +120,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	if source != nil {
 		tasks = append(tasks, source.Watch)
+	}
+	if cluster != nil {
+		tasks = append(tasks, cluster.Run, func(ctx context.Context) error {
+			select {
+			case <-cluster.Synced():
+				// So did the first list.
+				debug.FreeOSMemory()
+				<-ctx.Done()
+			case <-ctx.Done():
+			}
+			return nil
+		})
 	}
 	return runAll(ctx, tasks)
 }
@@ -179,6 +208,25 @@ func listen(ctx context.Context, cfg Config, log *slog.Logger) (_ []net.Listener
 	return listeners, nil
 }
 
+// followKubernetes returns a source for the cluster's API, nil if none is to be
+// asked. C lacks what cfg says.
+func followKubernetes(cfg Config, c kube.Config) (*kube.Source, error) {
+	if !cfg.followsKubernetes(kube.InCluster()) {
+		return nil, nil
+	}
+	c.Kubeconfig, c.Cluster, c.Node = cfg.Kubeconfig, cfg.ClusterName, cfg.NodeName
+	c.Port = strconv.Itoa(peer.DefaultPort)
+	if _, port, err := net.SplitHostPort(cfg.ListenAddress); err == nil {
+		c.Port = port
+	}
+	c.Now = func() int64 { return time.Now().UnixNano() }
+	source, err := kube.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("find Kubernetes: %w", err)
+	}
+	return source, nil
+}
+
 func servesTCP(cfg Config) bool { return cfg.ListenAddress != "" && cfg.DisableServerTLS }
 
 // address is where others reach the agent.
@@ -191,6 +239,12 @@ func address(cfg Config) string {
 		return cfg.ListenAddress
 	}
 	return net.JoinHostPort(nodeAddress(), port)
+}
+
+// guessesAddress tells whether address does.
+func guessesAddress(cfg Config) bool {
+	host, _, err := net.SplitHostPort(cfg.ListenAddress)
+	return servesTCP(cfg) && err == nil && host == ""
 }
 
 // nodeAddress is the first address of this node that is not for itself alone.

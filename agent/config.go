@@ -38,6 +38,18 @@ const (
 	AttachClsact Attach = "clsact"
 )
 
+// Kubernetes says whether names come from the API of a cluster.
+type Kubernetes string
+
+// Whether to ask Kubernetes.
+const (
+	// KubernetesAuto asks if there is a kubeconfig or, with no endpoints file,
+	// if the agent runs in a pod with a service account.
+	KubernetesAuto Kubernetes = "auto"
+	KubernetesOn   Kubernetes = "on"
+	KubernetesOff  Kubernetes = "off"
+)
+
 // Bounds of settings.
 const (
 	MinAggregationInterval = 100 * time.Millisecond
@@ -64,6 +76,11 @@ type Config struct {
 	// EndpointsFile is where endpoints, nodes and services come from; empty
 	// for nowhere.
 	EndpointsFile string
+	// Kubernetes says whether they come from a cluster's API instead, and
+	// Kubeconfig is the file that says how to reach it; empty for the service
+	// account of the agent's pod.
+	Kubernetes Kubernetes
+	Kubeconfig string
 	// Interfaces are glob patterns, as of path.Match, of the names of the
 	// interfaces to follow. One that begins with ! or - excludes what it
 	// matches, and counts more than all that include. With none that
@@ -90,6 +107,7 @@ func DefaultConfig(node string) Config {
 	return Config{
 		NodeName:            node,
 		ClusterName:         "default",
+		Kubernetes:          KubernetesAuto,
 		SocketPath:          "/var/run/fovea/hubble.sock",
 		ListenAddress:       ":4244",
 		History:             128 << 20,
@@ -116,6 +134,13 @@ func (c *Config) Validate() error {
 	check(len(c.SocketPath) <= 107, "socket-path", c.SocketPath, "a path of at most 107 bytes, or empty for no socket")
 	check(c.ListenAddress == "" || isListenAddress(c.ListenAddress), "listen-address", c.ListenAddress,
 		"address:port such as :4244 or 10.0.0.1:4244, or empty for none")
+	check(c.Kubernetes == KubernetesAuto || c.Kubernetes == KubernetesOn || c.Kubernetes == KubernetesOff,
+		"kubernetes", string(c.Kubernetes), "one of auto, on, off")
+	check(c.Kubeconfig == "" || c.EndpointsFile == "", "kubeconfig", c.Kubeconfig,
+		"no endpoints beside it: each says who is there")
+	check(c.Kubeconfig == "" || c.Kubernetes != KubernetesOff, "kubeconfig", c.Kubeconfig, "none where kubernetes is off")
+	check(c.Kubernetes != KubernetesOn || c.EndpointsFile == "", "kubernetes", string(c.Kubernetes),
+		"no endpoints beside it: each says who is there")
 	for _, p := range c.Interfaces {
 		check(isPattern(p), "interfaces", p, "glob patterns of interface names such as veth*, with ! before what is excluded")
 	}
@@ -135,6 +160,15 @@ func (c *Config) Validate() error {
 	check(c.Attach == AttachAuto || c.Attach == AttachTCX || c.Attach == AttachClsact,
 		"attach", string(c.Attach), "one of auto, tcx, clsact")
 	return errors.Join(errs...)
+}
+
+// followsKubernetes tells whether a cluster's API is asked by an agent that runs
+// in a pod with a service account or not.
+func (c *Config) followsKubernetes(inCluster bool) bool {
+	if c.Kubernetes == KubernetesAuto {
+		return c.Kubeconfig != "" || inCluster && c.EndpointsFile == ""
+	}
+	return c.Kubernetes == KubernetesOn
 }
 
 func isName(s string) bool {

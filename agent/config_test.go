@@ -39,6 +39,13 @@ func TestValidate(t *testing.T) {
 		"odd ring":        {func(c *Config) { c.RingSize = 3 << 20 }, `ring-size: "3MiB", want a power of two`},
 		"no ring":         {func(c *Config) { c.RingSize = 0 }, `ring-size: "0B", want a power of two`},
 		"attach":          {func(c *Config) { c.Attach = "xdp" }, `attach: "xdp", want`},
+		"Kubernetes":      {func(c *Config) { c.Kubernetes = "yes" }, `kubernetes: "yes", want one of auto, on, off`},
+		"two sources": {func(c *Config) { c.Kubeconfig, c.EndpointsFile = "k", "e" },
+			`kubeconfig: "k", want no endpoints beside it`},
+		"a source beside endpoints": {func(c *Config) { c.Kubernetes, c.EndpointsFile = KubernetesOn, "e" },
+			`kubernetes: "on", want no endpoints beside it`},
+		"a kubeconfig for none": {func(c *Config) { c.Kubernetes, c.Kubeconfig = KubernetesOff, "k" },
+			`kubeconfig: "k", want none where kubernetes is off`},
 		"two at once": {func(c *Config) { c.Attach = ""; c.NodeName = "" },
 			"node-name: \"\", want 1 to 253 letters with no space or slash\nattach: "},
 	} {
@@ -61,5 +68,24 @@ func TestDefaultHistory(t *testing.T) {
 	}
 	if h.Capacity() < 1_000_000 {
 		t.Errorf("room for %d flows", h.Capacity())
+	}
+}
+
+func TestFollowsKubernetes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		config    Config
+		inCluster bool
+		want      bool
+	}{
+		"nothing":                   {Config{Kubernetes: KubernetesAuto}, false, false},
+		"in a pod":                  {Config{Kubernetes: KubernetesAuto}, true, true},
+		"in a pod, with a file":     {Config{Kubernetes: KubernetesAuto, EndpointsFile: "e"}, true, false},
+		"in a pod, off":             {Config{Kubernetes: KubernetesOff}, true, false},
+		"with a kubeconfig":         {Config{Kubernetes: KubernetesAuto, Kubeconfig: "k"}, false, true},
+		"on, with nothing to be it": {Config{Kubernetes: KubernetesOn}, false, true},
+	} {
+		if got := tt.config.followsKubernetes(tt.inCluster); got != tt.want {
+			t.Errorf("%s: got %v", name, got)
+		}
 	}
 }

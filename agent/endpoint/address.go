@@ -19,6 +19,8 @@ type address struct {
 	// set if this node has it by itself.
 	node Number
 	own  bool
+	// apiServer is set if an API server of the cluster is there.
+	apiServer bool
 }
 
 // interval is a time [start, end) in which an address led to a binding. From doubt
@@ -55,7 +57,9 @@ func (a *address) open(key string) *interval {
 }
 
 // says tells whether anything is known.
-func (a *address) says() bool { return len(a.far) > 0 || len(a.pods) > 0 || a.node != Unknown || a.own }
+func (a *address) says() bool {
+	return len(a.far) > 0 || len(a.pods) > 0 || a.node != Unknown || a.own || a.apiServer
+}
 
 // address returns what is known of a, to be changed.
 func (t *Table) address(a netip.Addr) *address {
@@ -199,12 +203,23 @@ func (t *Table) remote(a netip.Addr, at int64) Number {
 		return found
 	case claims > 1:
 		return Unknown
-	case known.own:
-		return Host
-	case known.node != Unknown:
-		return known.node
+	case known.apiServer:
+		return t.apiServers[known.host()]
+	case known.host() == World:
+		return t.nobody(a)
 	}
-	return t.nobody(a)
+	return known.host()
+}
+
+// host is who has the address if no pod does.
+func (a *address) host() Number {
+	switch {
+	case a.own:
+		return Host
+	case a.node != Unknown:
+		return a.node
+	}
+	return World
 }
 
 // behind returns who is behind the interfaces whose far ends had the address at a

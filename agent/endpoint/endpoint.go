@@ -31,6 +31,7 @@ const (
 	identityWorld      = 2
 	identityUnmanaged  = 3
 	identityRemoteNode = 6
+	identityAPIServer  = 7
 	// minIdentity is the least identity of endpoints with labels of their own.
 	minIdentity = 256
 )
@@ -65,10 +66,16 @@ func ForPod(cluster, namespace, pod string, labels map[string]string, workloads 
 	if namespace != "" {
 		list = append(list, "k8s:io.kubernetes.pod.namespace="+namespace)
 	}
-	slices.Sort(list)
+	return ForLabels(cluster, namespace, pod, list, workloads)
+}
+
+// ForLabels returns the endpoint of a pod that has these labels and no others, in
+// Cilium's form. It sorts the list, which is the endpoint's from now on.
+func ForLabels(cluster, namespace, pod string, labels []string, workloads []Workload) Endpoint {
+	slices.Sort(labels)
 	return Endpoint{
-		Identity: Identity(list), Cluster: cluster, Namespace: namespace, Pod: pod,
-		Labels: list, Workloads: workloads,
+		Identity: Identity(labels), Cluster: cluster, Namespace: namespace, Pod: pod,
+		Labels: labels, Workloads: workloads,
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 //	flow id=name index=number ip=address at=time    who its ends are
 //	told id=name                        who they are by now
 //	host [ip=(addresses)]
+//	api-servers [ip=(addresses)]
 //	local index=number                  who is behind the interface
 //	remote ip=address at=(times)        who had the address at each time
 //	size                                how much the table holds
@@ -89,6 +90,8 @@ func command(t *testing.T, d *datadriven.TestData, table *Table, flows map[strin
 		table.SetNodes("node1", nodes(d.Input))
 	case "host":
 		table.SetHostAddresses(addresses(d, "ip"))
+	case "api-servers":
+		table.SetAPIServers(addresses(d, "ip"))
 	case "local":
 		return show(table, table.Local(index(t, d))) + "\n"
 	case "remote":
@@ -116,7 +119,7 @@ func show(table *Table, n Number) string { return table.At(n).line() }
 func (e *Endpoint) line() string {
 	s := e.String()
 	for _, l := range e.Labels {
-		if e.Pod != "" && !strings.HasPrefix(l, "k8s:io.") {
+		if e.Pod != "" && !strings.HasPrefix(l, "k8s:io.") || strings.HasPrefix(l, "reserved:") && l != s {
 			s += " " + strings.TrimPrefix(l, "k8s:")
 		}
 	}

@@ -64,6 +64,9 @@ type Table struct {
 	addrs map[[16]byte]*address
 	// ended are the addresses to look at again when they are forgotten.
 	ended []ending
+	// apiServers are the versions of World, Host and RemoteNode where an API
+	// server is; none before there is one.
+	apiServers map[Number]Number
 }
 
 // NewTable returns a table of the named cluster that knows the reserved

@@ -1,5 +1,6 @@
 // Package event keeps what happened to the agent: that it started, and what came,
-// changed and went of the endpoints of its node and of the services it knows.
+// changed and went of the endpoints of its node, and of the services and network
+// policies it knows.
 //
 // A [Log] holds the newest [Size] events. Each has a number, one more than that
 // of the event before it. A reader holds the number at which it goes on; what

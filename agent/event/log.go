@@ -15,12 +15,24 @@ const Size = 4096
 type Event struct {
 	// Time in nanoseconds since 1970, not before that of an earlier event.
 	Time int64
-	// What is a Started, endpoint.Change or service.Change, not to be changed.
+	// What is a Started, endpoint.Change, service.Change or Policy, not to be
+	// changed.
 	What any
 }
 
 // Started is that the agent started.
 type Started struct{}
+
+// Policy is that a network policy came, changed or, if it is Gone, went.
+type Policy struct {
+	// UID tells it from another of the same name.
+	Namespace, Name, UID string
+	// Rules is how many it has or, if it is gone, had.
+	Rules int
+	// Revision is one more than that of the policy event before.
+	Revision uint64
+	Gone     bool
+}
 
 // Log is the newest events. Its methods are safe for concurrent use.
 type Log struct {
@@ -30,6 +42,8 @@ type Log struct {
 	// ring has event n at n modulo Size; it grows up to that.
 	ring []Event
 	next uint64
+	// revision is that of the last policy event.
+	revision uint64
 	// changed is closed by the next event; nil if nobody waits for it.
 	changed chan struct{}
 }
@@ -47,9 +61,22 @@ func (l *Log) Endpoint(c endpoint.Change) { l.add(c) }
 // Service adds a change of a service: it is a watcher of its table.
 func (l *Log) Service(c service.Change) { l.add(c) }
 
+// Policy adds a change of a network policy, whose Revision the log sets.
+func (l *Log) Policy(p Policy) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.revision++
+	p.Revision = l.revision
+	l.put(p)
+}
+
 func (l *Log) add(what any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.put(what)
+}
+
+func (l *Log) put(what any) {
 	e := Event{l.now(), what}
 	if l.next > 0 {
 		e.Time = max(e.Time, l.at(l.next-1).Time)

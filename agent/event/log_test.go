@@ -106,9 +106,14 @@ func TestAdd(t *testing.T) {
 	l.Endpoint(endpoint.Change{After: web})
 	*clock = 40
 	l.Service(service.Change{ID: 7, Gone: true})
+	l.Policy(Policy{Name: "deny", Rules: 2, Revision: 9})
+	l.Policy(Policy{Name: "deny", Gone: true})
 	buf := make([]Event, 9)
 	read, _ := l.Read(0, 9, buf)
-	want := []Event{{30, Started{}}, {30, endpoint.Change{After: web}}, {40, service.Change{ID: 7, Gone: true}}}
+	want := []Event{
+		{30, Started{}}, {30, endpoint.Change{After: web}}, {40, service.Change{ID: 7, Gone: true}},
+		{40, Policy{Name: "deny", Rules: 2, Revision: 1}}, {40, Policy{Name: "deny", Revision: 2, Gone: true}},
+	}
 	if !slices.Equal(want, buf[:read]) {
 		t.Errorf("got %+v, want %+v", buf[:read], want)
 	}

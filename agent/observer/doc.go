@@ -47,7 +47,8 @@
 // # Agent events
 //
 // GetAgentEvents tells what package event keeps: that the agent started, the
-// endpoints of this node that came, changed and went, and the services. Its
+// endpoints of this node that came, changed and went, the services, and the
+// network policies where a source knows them. Its
 // fields work together as those of GetFlows do. An endpoint is one that has an
 // interface here, and its id is that of flows, the interface's index. One that
 // changed, in its labels or its workload, is told as regenerated. A service is

@@ -95,6 +95,8 @@ func (s *Server) agentEvent(e *event.Event) *observerpb.GetAgentEventsResponse {
 		endpointEvent(r.AgentEvent, what)
 	case service.Change:
 		serviceEvent(r.AgentEvent, &what)
+	case event.Policy:
+		policyEvent(r.AgentEvent, &what)
 	}
 	return r
 }
@@ -132,5 +134,23 @@ func serviceEvent(to *flowpb.AgentEvent, c *service.Change) {
 		FrontendAddress: &flowpb.ServiceUpsertNotificationAddr{
 			Ip: c.Frontend.Address.String(), Port: uint32(c.Frontend.Port),
 		},
+	}}
+}
+
+// policyEvent names the policy by the labels that Cilium gives the rules that it
+// makes of one.
+func policyEvent(to *flowpb.AgentEvent, p *event.Policy) {
+	to.Type = flowpb.AgentEventType_POLICY_UPDATED
+	if p.Gone {
+		to.Type = flowpb.AgentEventType_POLICY_DELETED
+	}
+	to.Notification = &flowpb.AgentEvent_PolicyUpdate{PolicyUpdate: &flowpb.PolicyUpdateNotification{
+		Labels: []string{
+			"k8s:io.cilium.k8s.policy.derived-from=NetworkPolicy",
+			"k8s:io.cilium.k8s.policy.name=" + p.Name,
+			"k8s:io.cilium.k8s.policy.namespace=" + p.Namespace,
+			"k8s:io.cilium.k8s.policy.uid=" + p.UID,
+		},
+		Revision: p.Revision, RuleCount: int64(p.Rules),
 	}}
 }

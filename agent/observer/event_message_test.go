@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -38,8 +39,12 @@ func TestAgentEventMessages(t *testing.T) {
 		{Address: netip.MustParseAddr("fd00::1"), Port: 80, Protocol: 6}: {Namespace: "shop", Name: "web"},
 	})
 	services.Replace(nil)
+	log.Policy(event.Policy{Namespace: "shop", Name: "deny", UID: "u-1", Rules: 2})
+	log.Policy(event.Policy{Namespace: "shop", Name: "deny", UID: "u-1", Rules: 2, Gone: true})
 
 	const labels = `labels:"k8s:io.cilium.k8s.policy.cluster=prod" labels:"k8s:io.kubernetes.pod.namespace=shop" `
+	const policy = `labels:"k8s:io.cilium.k8s.policy.derived-from=NetworkPolicy" labels:"k8s:io.cilium.k8s.policy.name=deny" ` +
+		`labels:"k8s:io.cilium.k8s.policy.namespace=shop" labels:"k8s:io.cilium.k8s.policy.uid=u-1" `
 	want := []string{
 		`type:AGENT_STARTED agent_start:{time:{}}`,
 		`type:ENDPOINT_CREATED endpoint_update:{id:7 ` + labels + `labels:"k8s:v=1" pod_name:"web-1" namespace:"shop"}`,
@@ -47,6 +52,8 @@ func TestAgentEventMessages(t *testing.T) {
 		`type:ENDPOINT_DELETED endpoint_update:{id:7 ` + labels + `labels:"k8s:v=2" pod_name:"web-1" namespace:"shop"}`,
 		`type:SERVICE_UPSERTED service_upsert:{id:1 frontend_address:{ip:"fd00::1" port:80} name:"web" namespace:"shop"}`,
 		`type:SERVICE_DELETED service_delete:{id:1}`,
+		`type:POLICY_UPDATED policy_update:{` + policy + `revision:1 rule_count:2}`,
+		`type:POLICY_DELETED policy_update:{` + policy + `revision:2 rule_count:2}`,
 	}
 	var got []string
 	err := f.server.GetAgentEvents(nil, &eventStream[observerpb.GetAgentEventsResponse]{

@@ -40,6 +40,8 @@ type Config struct {
 	Address string
 	// TLS tells whether it is served with TLS there.
 	TLS bool
+	// Peers are the nodes of the cluster; this one alone if it is nil.
+	Peers *peer.Nodes
 
 	// Instance is random for each start of the agent: see lookup.FormatUUID.
 	Instance [8]byte
@@ -96,6 +98,9 @@ func New(c Config) *Server {
 	}
 	if c.Degraded == nil {
 		c.Degraded = func() []string { return nil }
+	}
+	if c.Peers == nil {
+		c.Peers = peer.NewNodes(peer.Name(c.Cluster, c.NodeName), c.Address, false)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -2,6 +2,8 @@ package observer
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,24 +36,35 @@ func (s *Server) ServerStatus(context.Context, *observerpb.ServerStatusRequest) 
 	}, nil
 }
 
-// GetNodes tells of this node.
+// GetNodes tells of this node, and of the others that there are. What state
+// those are in an agent does not know.
 func (s *Server) GetNodes(context.Context, *observerpb.GetNodesRequest) (*observerpb.GetNodesResponse, error) {
+	all, _ := s.c.Peers.All()
+	nodes := make([]*observerpb.Node, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		node := &observerpb.Node{
+			Name: name, Address: peer.Address(all[name]), State: relaypb.NodeState_UNKNOWN_NODE_STATE, Tls: &observerpb.TLS{},
+		}
+		if s.c.TLS {
+			node.Tls = &observerpb.TLS{
+				Enabled: true, ServerName: peer.ServerName(s.c.Cluster, strings.TrimPrefix(name, s.c.Cluster+"/")),
+			}
+		}
+		if name == s.tables.Node {
+			s.describe(node)
+		}
+		nodes = append(nodes, node)
+	}
+	return &observerpb.GetNodesResponse{Nodes: nodes}, nil
+}
+
+// describe adds what only this node knows of itself.
+func (s *Server) describe(node *observerpb.Node) {
 	held, seen := flowCounts(s.c.History)
-	node := &observerpb.Node{
-		Name:      s.tables.Node,
-		Version:   s.version(),
-		Address:   peer.Address(s.c.Address),
-		State:     relaypb.NodeState_NODE_CONNECTED,
-		Tls:       &observerpb.TLS{},
-		UptimeNs:  s.uptime(s.c.Now()),
-		NumFlows:  held,
-		MaxFlows:  s.c.History.Capacity(),
-		SeenFlows: seen,
-	}
-	if s.c.TLS {
-		node.Tls = &observerpb.TLS{Enabled: true, ServerName: peer.ServerName(s.c.Cluster, s.c.NodeName)}
-	}
-	return &observerpb.GetNodesResponse{Nodes: []*observerpb.Node{node}}, nil
+	node.Version = s.version()
+	node.State = relaypb.NodeState_NODE_CONNECTED
+	node.UptimeNs = s.uptime(s.c.Now())
+	node.NumFlows, node.MaxFlows, node.SeenFlows = held, s.c.History.Capacity(), seen
 }
 
 // GetNamespaces tells the namespaces that had flows in the last hour. As in

@@ -1,51 +1,97 @@
 package peer
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	peerpb "github.com/cilium/cilium/api/v1/peer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 )
 
-// Config tells of the node.
+// Config tells of the node and of the others.
 type Config struct {
 	// NodeName is the node's name in the cluster.
 	NodeName, Cluster string
-	// Address is where other nodes reach the node's agent: host:port, or a
-	// host alone for port 4244.
-	Address string
-	// TLS tells whether the agent is served with TLS there.
+	// Nodes are all nodes, this one too.
+	Nodes *Nodes
+	// TLS tells whether agents are served with TLS.
 	TLS bool
 }
 
-// Server implements Hubble's Peer service for one node. It is safe for
-// concurrent use.
+// Server implements Hubble's Peer service. It is safe for concurrent use.
 type Server struct {
 	peerpb.UnimplementedPeerServer
-	self Config
+	c Config
 }
 
 // New returns the service of the node.
-func New(c Config) *Server { return &Server{self: c} }
+func New(c Config) *Server { return &Server{c: c} }
 
-// Notify tells of the node itself, and then nothing until the client goes.
+// Notify tells of all nodes, first of the one that it is on, and then of what
+// changes until the client goes. A client that is slow to read misses what came
+// and went meanwhile, and nothing of what is there in the end.
 func (s *Server) Notify(_ *peerpb.NotifyRequest, stream grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
-	if err := stream.Send(s.added()); err != nil {
-		return err
+	var told map[string]string
+	for {
+		all, changed := s.c.Nodes.All()
+		for _, n := range s.changes(told, all) {
+			if err := stream.Send(n); err != nil {
+				return err
+			}
+		}
+		told = all
+		select {
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		case <-changed:
+		}
 	}
-	<-stream.Context().Done()
-	return status.FromContextError(stream.Context().Err()).Err()
 }
 
-// added has a TLS name only if the agent is served with TLS: a relay without
-// TLS refuses peers that have one, and a relay with it those that have none.
-func (s *Server) added() *peerpb.ChangeNotification {
-	n := &peerpb.ChangeNotification{
-		Name:    Name(s.self.Cluster, s.self.NodeName),
-		Address: Address(s.self.Address),
-		Type:    peerpb.ChangeNotificationType_PEER_ADDED,
+// changes are what a client that was told of some nodes has to hear.
+func (s *Server) changes(told, all map[string]string) (list []*peerpb.ChangeNotification) {
+	for _, name := range slices.Sorted(maps.Keys(told)) {
+		if _, ok := all[name]; !ok {
+			list = append(list, s.notification(name, told[name], peerpb.ChangeNotificationType_PEER_DELETED))
+		}
 	}
-	if s.self.TLS {
-		n.Tls = &peerpb.TLS{ServerName: ServerName(s.self.Cluster, s.self.NodeName)}
+	for _, name := range s.selfFirst(all) {
+		switch before, ok := told[name]; {
+		case !ok:
+			list = append(list, s.notification(name, all[name], peerpb.ChangeNotificationType_PEER_ADDED))
+		case before != all[name]:
+			list = append(list, s.notification(name, all[name], peerpb.ChangeNotificationType_PEER_UPDATED))
+		}
+	}
+	return list
+}
+
+func (s *Server) selfFirst(all map[string]string) []string {
+	self := Name(s.c.Cluster, s.c.NodeName)
+	names := slices.Collect(maps.Keys(all))
+	slices.SortFunc(names, func(a, b string) int {
+		switch {
+		case a == b:
+			return 0
+		case a == self:
+			return -1
+		case b == self:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}
+
+// notification has a TLS name only if agents are served with TLS: a relay
+// without TLS refuses peers that have one, and a relay with it those that have
+// none.
+func (s *Server) notification(name, address string, t peerpb.ChangeNotificationType) *peerpb.ChangeNotification {
+	n := &peerpb.ChangeNotification{Name: name, Address: Address(address), Type: t}
+	if s.c.TLS {
+		n.Tls = &peerpb.TLS{ServerName: ServerName(s.c.Cluster, strings.TrimPrefix(name, s.c.Cluster+"/"))}
 	}
 	return n
 }

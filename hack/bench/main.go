@@ -49,6 +49,7 @@ var benchmarks = [...]benchmark{
 	{"stream", benchStream},
 	{"datapath.throughput", benchThroughput},
 	{"agent.rss", benchRSS},
+	{"kube", benchKube},
 }
 
 func main() {

@@ -51,7 +51,7 @@ var rooms = []room{
 		why: "what happened is kept as the tables tell it; messages are made on read"},
 	{name: "agent/static", may: list("agent/endpoint", "agent/service", "agent/policy", "agent/dns", "internal/yamldoc"), never: join(wire, kube),
 		why: "a source fills the tables and knows no flows"},
-	{name: "agent/kube", may: list("agent/endpoint", "agent/service", "agent/policy"), never: list("agent/history", "agent/datapath"),
+	{name: "agent/kube", may: list("agent/endpoint", "agent/service", "agent/policy", "agent/event", "agent/peer"), never: list("agent/history", "agent/datapath"),
 		why: "a source fills the tables and knows no flows"},
 	{name: "agent/history", never: join(wire, kube, kernel),
 		why: "the record is the only form of a flow inside, and history imports nothing of ours"},

@@ -1,5 +1,6 @@
 // Package stock gives tests, benchmarks and the demo the stock programs of
-// Hubble, built from the nested module hack/hubble and cached outside the tree.
+// Hubble and Kubernetes, built from the nested modules hack/hubble and
+// hack/kubernetes and cached outside the tree.
 package stock
 
 import (
@@ -19,7 +20,7 @@ import (
 // Hubble returns the path of the stock hubble command line. The first call for
 // a version builds it, which takes some minutes and the Go module proxy.
 func Hubble(ctx context.Context) (string, error) {
-	dir, version, err := module()
+	dir, version, err := module("hubble", cilium)
 	if err != nil {
 		return "", err
 	}
@@ -33,7 +34,7 @@ func Hubble(ctx context.Context) (string, error) {
 // Upstream returns the path of hack/hubble/upstream, which has Hubble's server
 // in it. It is built when its source or what it needs has changed, as Hubble is.
 func Upstream(ctx context.Context) (string, error) {
-	dir, version, err := module()
+	dir, version, err := module("hubble", cilium)
 	if err != nil {
 		return "", err
 	}
@@ -64,61 +65,82 @@ type program struct {
 // build returns the path of a program in the cache, where it builds it first if
 // it is not there.
 func build(ctx context.Context, dir string, p program) (string, error) {
+	return cached(p.what, p.name, func(out string) error {
+		return goBuild(ctx, dir, p.what, "-trimpath", "-o", out, "-ldflags", "-s -w "+p.flags, p.path)
+	})
+}
+
+// cached returns the path of a file or directory in the cache, which build
+// makes first if it is not there. The name says all that it depends on but the
+// version of Go.
+func cached(what, name string, build func(out string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find the cache: %w", err)
 	}
-	bin := filepath.Join(cache, "fovea", p.name+"-"+runtime.Version())
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
+	kept := filepath.Join(cache, "fovea", name+"-"+runtime.Version())
+	if _, err := os.Stat(kept); err == nil {
+		return kept, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("look for %s: %w", p.what, err)
+		return "", fmt.Errorf("look for %s: %w", what, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
 		return "", fmt.Errorf("make the cache: %w", err)
 	}
-	// Several tests may build at once: each moves its own into place.
-	tmp, err := os.MkdirTemp(filepath.Dir(bin), "build-")
+	// Several tests may build at once: each moves its own into place, and of
+	// directories the first stays.
+	tmp, err := os.MkdirTemp(filepath.Dir(kept), "build-")
 	if err != nil {
 		return "", fmt.Errorf("make the cache: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	fmt.Fprintf(os.Stderr, "Building %s; this takes some minutes, once\n", p.what)
-	out := filepath.Join(tmp, "program")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", out, "-ldflags", "-s -w "+p.flags, p.path)
+	fmt.Fprintf(os.Stderr, "Building %s; this takes some minutes, once\n", what)
+	out := filepath.Join(tmp, "built")
+	if err := build(out); err != nil {
+		return "", err
+	}
+	if err := os.Rename(out, kept); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("keep %s: %w", what, err)
+	}
+	return kept, nil
+}
+
+// goBuild runs go build, for static programs, in a module's directory.
+func goBuild(ctx context.Context, dir, what string, args ...string) error {
+	build := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
 	build.Dir = dir
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", p.what, err, text)
+		return fmt.Errorf("build %s: %w\n%s", what, err, text)
 	}
-	if err := os.Rename(out, bin); err != nil {
-		return "", fmt.Errorf("keep %s: %w", p.what, err)
-	}
-	return bin, nil
+	return nil
 }
 
-// module is where hack/hubble lies, next to this file, and the version of
-// Hubble that it pins.
-func module() (dir, version string, err error) {
+// cilium is the path of the module that Hubble is part of.
+const cilium = "github.com/cilium/cilium"
+
+// module is where a nested module lies, by its path below hack, and the version
+// that it pins of another module.
+func module(name, pins string) (dir, version string, err error) {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {
-		return "", "", errors.New("find hack/hubble: built without paths")
+		return "", "", fmt.Errorf("find hack/%s: built without paths", name)
 	}
-	dir = filepath.Join(filepath.Dir(filepath.Dir(file)), "hubble")
-	version, err = pinned(filepath.Join(dir, "go.mod"))
+	dir = filepath.Join(filepath.Dir(filepath.Dir(file)), name)
+	version, err = pinned(filepath.Join(dir, "go.mod"), pins)
 	return dir, version, err
 }
 
-var ciliumVersion = regexp.MustCompile(`github\.com/cilium/cilium (v\S+)`)
-
-func pinned(mod string) (string, error) {
+// pinned is the version of another module that a go.mod requires.
+func pinned(mod, path string) (string, error) {
 	text, err := os.ReadFile(mod)
 	if err != nil {
 		return "", fmt.Errorf("read the pinned version: %w", err)
 	}
-	m := ciliumVersion.FindSubmatch(text)
+	required := regexp.MustCompile(`(?m)^(?:require)?\s*` + regexp.QuoteMeta(path) + ` (v\S+)`)
+	m := required.FindSubmatch(text)
 	if m == nil {
-		return "", fmt.Errorf("%s pins no version of cilium", mod)
+		return "", fmt.Errorf("%s pins no version of %s", mod, path)
 	}
 	return string(m[1]), nil
 }

@@ -1,0 +1,179 @@
+package kube
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/fovea-obs/fovea/agent/event"
+	"github.com/fovea-obs/fovea/agent/service"
+)
+
+// protocol is the number of one that a Service can have.
+func protocol(p corev1.Protocol) uint8 {
+	switch p {
+	case corev1.ProtocolUDP:
+		return 17
+	case corev1.ProtocolSCTP:
+		return 132
+	}
+	return 6
+}
+
+// serviceObject is what is kept of a Service.
+type serviceObject struct {
+	name
+	frontends []service.Frontend
+}
+
+func (s *serviceObject) id() name { return s.name }
+
+// convertService keeps where a Service can be reached. Any address of a node, at
+// which its node ports are, is the unspecified one.
+func (m *mirror) convertService(given any) (*serviceObject, bool) {
+	o, ok := given.(*corev1.Service)
+	if !ok {
+		return nil, false
+	}
+	s := &serviceObject{name: name{o.Namespace, o.Name}}
+	if o.Spec.ClusterIP == corev1.ClusterIPNone || o.Spec.Type == corev1.ServiceTypeExternalName {
+		return s, true
+	}
+	var at []netip.Addr
+	for _, a := range slices.Concat(o.Spec.ClusterIPs, []string{o.Spec.ClusterIP}, o.Spec.ExternalIPs) {
+		at = m.addresses.add(at, a, s.name)
+	}
+	for i := range o.Status.LoadBalancer.Ingress {
+		at = m.addresses.add(at, o.Status.LoadBalancer.Ingress[i].IP, s.name)
+	}
+	for i := range o.Spec.Ports {
+		p := &o.Spec.Ports[i]
+		for _, a := range at {
+			s.frontends = append(s.frontends, service.Frontend{Address: a, Port: uint16(p.Port), Protocol: protocol(p.Protocol)})
+		}
+		if p.NodePort != 0 {
+			s.frontends = append(s.frontends, service.Frontend{
+				Address: netip.IPv6Unspecified(), Port: uint16(p.NodePort), Protocol: protocol(p.Protocol),
+			})
+		}
+	}
+	return s, true
+}
+
+// node is what is kept of a Node: its addresses, those inside of the cluster
+// first.
+type node struct {
+	name
+	addresses []netip.Addr
+}
+
+func (n *node) id() name { return n.name }
+
+func (m *mirror) convertNode(given any) (*node, bool) {
+	o, ok := given.(*corev1.Node)
+	if !ok {
+		return nil, false
+	}
+	n := &node{name: name{name: o.Name}}
+	for _, kind := range []corev1.NodeAddressType{corev1.NodeInternalIP, corev1.NodeExternalIP} {
+		for _, a := range o.Status.Addresses {
+			if a.Type == kind {
+				n.addresses = m.addresses.add(n.addresses, a.Address, n.name)
+			}
+		}
+	}
+	return n, true
+}
+
+// slice is what is kept of an EndpointSlice.
+type slice struct {
+	name
+	addresses []netip.Addr
+}
+
+func (s *slice) id() name { return s.name }
+
+func (m *mirror) convertSlice(given any) (*slice, bool) {
+	o, ok := given.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return nil, false
+	}
+	s := &slice{name: name{o.Namespace, o.Name}}
+	for i := range o.Endpoints {
+		for _, a := range o.Endpoints[i].Addresses {
+			if o.AddressType != discoveryv1.AddressTypeFQDN {
+				s.addresses = m.addresses.add(s.addresses, a, s.name)
+			}
+		}
+	}
+	return s, true
+}
+
+// policy is what is kept of a NetworkPolicy. Its generation is greater when it
+// says something else.
+type policy struct {
+	name
+	uid        string
+	generation int64
+	rules      int
+}
+
+func (p *policy) id() name { return p.name }
+
+func (m *mirror) convertPolicy(given any) (*policy, bool) {
+	o, ok := given.(*networkingv1.NetworkPolicy)
+	if !ok {
+		return nil, false
+	}
+	return &policy{name{o.Namespace, o.Name}, string(o.UID), o.Generation, len(o.Spec.Ingress) + len(o.Spec.Egress)}, true
+}
+
+func (m *mirror) setPolicy(p *policy) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.policies[p.name]
+	if old != nil && *old == *p {
+		return
+	}
+	if old != nil && old.uid != p.uid {
+		m.tellPolicy(old, true)
+	}
+	m.policies[p.name] = p
+	m.tellPolicy(p, false)
+}
+
+func (m *mirror) removePolicy(p *policy) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old := m.policies[p.name]; old != nil {
+		delete(m.policies, p.name)
+		m.tellPolicy(old, true)
+	}
+}
+
+func (m *mirror) replacePolicies(all []*policy) {
+	there := map[name]bool{}
+	for _, p := range all {
+		there[p.name] = true
+	}
+	m.mu.Lock()
+	known := slices.SortedFunc(maps.Values(m.policies), func(a, b *policy) int { return a.compare(b.name) })
+	m.mu.Unlock()
+	for _, p := range known {
+		if !there[p.name] {
+			m.removePolicy(p)
+		}
+	}
+	slices.SortFunc(all, func(a, b *policy) int { return a.compare(b.name) })
+	for _, p := range all {
+		m.setPolicy(p)
+	}
+}
+
+func (m *mirror) tellPolicy(p *policy, gone bool) {
+	m.policy(event.Policy{Namespace: p.namespace, Name: p.name.name, UID: p.uid, Rules: p.rules, Gone: gone})
+}

@@ -1,0 +1,190 @@
+package kube
+
+import (
+	"net/netip"
+	"slices"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/fovea-obs/fovea/agent/endpoint"
+)
+
+// label is a label in Cilium's form, of which there is one copy.
+type label = unique.Handle[string]
+
+// pod is what is kept of a Pod.
+type pod struct {
+	name
+	uid string
+	// labels are all but those of its namespace.
+	labels    []label
+	workload  endpoint.Workload
+	addresses []netip.Addr
+	// started is when its kubelet accepted it, 0 if it does not say.
+	started                 int64
+	local, leaving, running bool
+}
+
+func (p *pod) id() name { return p.name }
+
+// here tells whether the pod has addresses that are its own.
+func (p *pod) here() bool { return len(p.addresses) > 0 }
+
+// same tells whether the tables would be told the same of both.
+func (p *pod) same(other *pod) bool {
+	return p.uid == other.uid && p.workload == other.workload && p.local == other.local &&
+		p.leaving == other.leaving && slices.Equal(p.labels, other.labels) && slices.Equal(p.addresses, other.addresses)
+}
+
+func (m *mirror) convertPod(given any) (*pod, bool) {
+	o, ok := given.(*corev1.Pod)
+	if !ok {
+		return nil, false
+	}
+	p := &pod{name: name{o.Namespace, o.Name}, uid: string(o.UID)}
+	if p.uid == "" {
+		p.uid = o.Namespace + "/" + o.Name
+	}
+	done := o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
+	if done || o.Spec.HostNetwork {
+		return p, true
+	}
+	for _, a := range o.Status.PodIPs {
+		p.addresses = m.addresses.add(p.addresses, a.IP, p.name)
+	}
+	p.addresses = m.addresses.add(p.addresses, o.Status.PodIP, p.name)
+	if !p.here() {
+		return p, true
+	}
+	p.labels = m.podLabels(o)
+	p.workload = workload(o)
+	if o.Status.StartTime != nil {
+		p.started = o.Status.StartTime.UnixNano()
+	}
+	p.local = o.Spec.NodeName == m.self
+	p.leaving = o.DeletionTimestamp != nil
+	p.running = o.Status.Phase == corev1.PodRunning
+	return p, true
+}
+
+// setPod tells of a pod that came or changed.
+func (m *mirror) setPod(p *pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.put(p, m.now(), false)
+}
+
+// removePod tells of a pod that went.
+func (m *mirror) removePod(p *pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old := m.pods[p.name]; old != nil && old.uid == p.uid {
+		m.end(old, m.now())
+	}
+}
+
+// replacePods tells what has changed, first of those that are gone, then of those
+// that leave.
+func (m *mirror) replacePods(all []*pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	there := make(map[name]*pod, len(all))
+	claims := map[netip.Addr]int{}
+	for _, p := range all {
+		there[p.name] = p
+		for _, a := range p.addresses {
+			claims[a]++
+		}
+	}
+	for _, old := range m.sortedPods() {
+		if p := there[old.name]; p == nil || p.uid != old.uid || !p.here() {
+			m.end(old, now)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *pod) int {
+		switch {
+		case a.leaving == b.leaving:
+			return a.compare(b.name)
+		case a.leaving:
+			return -1
+		}
+		return 1
+	})
+	for _, p := range all {
+		m.put(p, now, !m.listed && !slices.ContainsFunc(p.addresses, func(a netip.Addr) bool { return claims[a] > 1 }))
+	}
+	m.listed = true
+}
+
+// put tells of a pod as it is now. Before says that one which runs did so before
+// we were here.
+func (m *mirror) put(p *pod, now int64, before bool) {
+	old := m.pods[p.name]
+	if old != nil && (old.uid != p.uid || !p.here()) {
+		m.end(old, now)
+		old = nil
+	}
+	if !p.here() || old != nil && old.same(p) {
+		return
+	}
+	m.pods[p.name] = p
+	at := now
+	if old == nil && !p.leaving {
+		at = m.start(p, now, before)
+	}
+	m.tell(p, at)
+}
+
+// start is when a new pod's addresses became its own.
+func (m *mirror) start(p *pod, now int64, before bool) int64 {
+	at := now
+	switch {
+	case before && p.running:
+		at = 0
+	case p.started != 0:
+		at = min(p.started, now)
+	}
+	for _, a := range p.addresses {
+		at = max(at, m.left[a])
+	}
+	return at
+}
+
+func (m *mirror) tell(p *pod, at int64) {
+	if p.leaving {
+		m.leave(p, at)
+	}
+	m.endpoints.Set(p.uid, endpoint.Binding{
+		Endpoint: m.endpoint(p), Addresses: p.addresses, Local: p.local, Leaving: p.leaving,
+	}, at)
+}
+
+// end says that a pod is no more.
+func (m *mirror) end(p *pod, now int64) {
+	delete(m.pods, p.name)
+	m.endpoints.Remove(p.uid, now)
+}
+
+const (
+	// forgetLeft is how long it is known, in nanoseconds, that a pod left an
+	// address: longer than the table knows what was there before.
+	forgetLeft = int64(120e9)
+	// fewLeft is how many such addresses are not looked through for old ones.
+	fewLeft = 1024
+)
+
+// leave notes that the pod's addresses may be another's.
+func (m *mirror) leave(p *pod, at int64) {
+	if len(m.left) >= fewLeft {
+		for a, t := range m.left {
+			if t <= at-forgetLeft {
+				delete(m.left, a)
+			}
+		}
+	}
+	for _, a := range p.addresses {
+		m.left[a] = at
+	}
+}

@@ -1,0 +1,68 @@
+package apiserver
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+// token is the password of the one user that there is.
+const token = "of-a-test"
+
+// writeKeys writes what kube-apiserver needs to start.
+func (s *Server) writeKeys() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		s.write("account.key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})),
+		s.write("tokens", []byte(token+",test,test,system:masters\n")))
+}
+
+// client trusts the certificate that the API server made for itself.
+func (s *Server) client() (*http.Client, error) {
+	certificate, err := os.ReadFile(s.path("certs/apiserver.crt"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(certificate) {
+		return nil, errors.New("not a certificate yet")
+	}
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+	}}, nil
+}
+
+func (s *Server) writeKubeconfig() error {
+	certificate, err := os.ReadFile(s.path("certs/apiserver.crt"))
+	if err != nil {
+		return fmt.Errorf("read the API server's certificate: %w", err)
+	}
+	return s.write("kubeconfig", fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters:
+- name: test
+  cluster: {server: %q, certificate-authority-data: %s}
+users:
+- name: test
+  user: {token: %s}
+contexts:
+- name: test
+  context: {cluster: test, user: test}
+current-context: test
+`, loopback("https", s.port), base64.StdEncoding.EncodeToString(certificate), token))
+}
