@@ -208,6 +208,10 @@ func listen(ctx context.Context, cfg Config, log *slog.Logger) (_ []net.Listener
 	return listeners, nil
 }
 
+// awaitNames is how long after a pod's first packet it may be heard of: kubelets
+// look for what is new once a second, and tell the API in their turn.
+const awaitNames = 5 * time.Second
+
 // followKubernetes returns a source for the cluster's API, nil if none is to be
 // asked. C lacks what cfg says.
 func followKubernetes(cfg Config, c kube.Config) (*kube.Source, error) {
@@ -224,6 +228,7 @@ func followKubernetes(cfg Config, c kube.Config) (*kube.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find Kubernetes: %w", err)
 	}
+	c.Endpoints.Await(awaitNames)
 	return source, nil
 }
 

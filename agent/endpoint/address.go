@@ -169,7 +169,7 @@ func (t *Table) SetNodes(self string, nodes []Node) {
 			t.address(a).node = number
 		}
 		for _, p := range n.Pods {
-			t.late.ranges[p.Masked()] = true
+			t.late.add(p.Masked())
 		}
 	}
 	t.tidy()

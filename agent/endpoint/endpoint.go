@@ -54,6 +54,11 @@ type Endpoint struct {
 	Workloads []Workload
 }
 
+// IsNode tells whether the endpoint is this node or another.
+func (e *Endpoint) IsNode() bool {
+	return e.Identity == identityHost || e.Identity == identityRemoteNode || e.Identity == identityAPIServer
+}
+
 // ForPod returns the endpoint of a pod that has these Kubernetes labels. Like
 // Hubble, it adds the pod's namespace and cluster as labels. An endpoint that is
 // not of Kubernetes may lack the names.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -20,8 +21,9 @@ type late struct {
 	// await is for how long names may come late, in nanoseconds; 0 if they never
 	// do.
 	await int64
-	// ranges are where pods' addresses lie.
+	// ranges are where pods' addresses lie, sizes how long their prefixes are.
 	ranges map[netip.Prefix]bool
+	sizes  []int
 	// addrs are the addresses that were asked for and not known.
 	addrs map[[16]byte]waiting
 	// unnamed are the interfaces of which nobody asked yet who is behind them.
@@ -79,7 +81,14 @@ func (l *late) learn(a netip.Addr) {
 		return
 	}
 	if p, ok := neighbourhood(a); ok {
-		l.ranges[p] = true
+		l.add(p)
+	}
+}
+
+func (l *late) add(p netip.Prefix) {
+	l.ranges[p] = true
+	if !slices.Contains(l.sizes, p.Bits()) {
+		l.sizes = append(l.sizes, p.Bits())
 	}
 }
 
@@ -100,11 +109,8 @@ func (t *Table) nobody(a netip.Addr) Number {
 		return World
 	}
 	a = a.Unmap()
-	if p, ok := neighbourhood(a); ok && t.late.ranges[p] {
-		return awaited
-	}
-	for p := range t.late.ranges {
-		if p.Contains(a) {
+	for _, bits := range t.late.sizes {
+		if p, err := a.Prefix(bits); err == nil && t.late.ranges[p] {
 			return awaited
 		}
 	}

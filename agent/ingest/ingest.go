@@ -229,9 +229,13 @@ type end struct {
 }
 
 // set names an end that was looked up by address. A service's address is the
-// service's, whoever is behind it.
+// service's, whoever is behind it; some have a port at every address of a node.
 func (in *Ingest) set(e end, number endpoint.Number, protocol uint8) {
-	if s := in.Services.Lookup(e.addr, e.port, protocol); s != 0 {
+	s := in.Services.Lookup(e.addr, e.port, protocol)
+	if s == 0 && in.Endpoints.At(number).IsNode() {
+		s = in.Services.Lookup(netip.IPv6Unspecified(), e.port, protocol)
+	}
+	if s != 0 {
 		*e.service = uint32(s)
 		number = in.Services.At(s).Endpoint
 	}

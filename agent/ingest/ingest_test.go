@@ -75,6 +75,7 @@ func newIngest(t testing.TB) *Ingest {
 		frontend("10.96.0.1", 80, tcp):   named("web"),
 		frontend("10.96.0.53", 0, 0):     named("dns"),
 		frontend("192.0.2.1", 3080, tcp): named("web"),
+		frontend("::", 31000, tcp):       named("web"),
 	})
 	return in
 }
@@ -232,6 +233,8 @@ func TestNames(t *testing.T) {
 		"the other end's port":      {"10.1.0.1:80", "10.96.0.1:4000", ifWeb, local | from, tcp, 1, "shop/web > " + world},
 		"a service's address":       {"10.1.0.1:8", "10.96.0.53:0", ifWeb, local | from, icmp, 1, "shop/web > shop/dns(Service) [dns]"},
 		"a node's port":             {"198.51.100.1:4000", "192.0.2.1:3080", 0, 0, tcp, 1, world + " > shop/web(Service) [web]"},
+		"any node's port":           {"198.51.100.1:4000", "192.0.2.1:31000", 0, 0, tcp, 1, world + " > shop/web(Service) [web]"},
+		"no node's port":            {"198.51.100.1:4000", "198.51.100.2:31000", 0, 0, tcp, 1, world + " > " + world},
 		"a node's other port":       {"198.51.100.1:4000", "192.0.2.1:3081", 0, 0, tcp, 1, world + " > " + host},
 		"services, no interface":    {"10.96.0.53:53", "10.96.0.1:80", 0, from, tcp, 1, "shop/dns(Service) [dns] > shop/web(Service) [web]"},
 		"a service to a pod":        {"10.96.0.53:53", "10.1.0.1:80", ifUnknown, local, tcp, 1, "shop/dns(Service) [dns] > shop/web"},

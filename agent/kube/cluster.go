@@ -65,10 +65,11 @@ func (m *mirror) convertService(given any) (*serviceObject, bool) {
 }
 
 // node is what is kept of a Node: its addresses, those inside of the cluster
-// first.
+// first, and where those of its pods are, if that is said.
 type node struct {
 	name
 	addresses []netip.Addr
+	pods      []netip.Prefix
 }
 
 func (n *node) id() name { return n.name }
@@ -84,6 +85,13 @@ func (m *mirror) convertNode(given any) (*node, bool) {
 			if a.Type == kind {
 				n.addresses = m.addresses.add(n.addresses, a.Address, n.name)
 			}
+		}
+	}
+	for _, r := range slices.Concat(o.Spec.PodCIDRs, []string{o.Spec.PodCIDR}) {
+		// Not all networks of pods go by these ranges: one that cannot be read is
+		// as good as none.
+		if p, err := netip.ParsePrefix(r); err == nil {
+			n.pods = append(n.pods, p)
 		}
 	}
 	return n, true

@@ -93,7 +93,7 @@ func (m *mirror) take() *due {
 	if all, changed := m.nodes.take(); changed {
 		d.nodes = make([]endpoint.Node, 0, len(all))
 		for _, n := range all {
-			d.nodes = append(d.nodes, endpoint.Node{Name: n.name.name, Addresses: n.addresses})
+			d.nodes = append(d.nodes, endpoint.Node{Name: n.name.name, Addresses: n.addresses, Pods: n.pods})
 		}
 	}
 	if all, changed := m.slices.take(); changed {

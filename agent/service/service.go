@@ -28,7 +28,8 @@ type Service struct {
 }
 
 // Frontend is what clients of a service connect to. Port 0 stands for all
-// ports, Protocol 0 for all protocols.
+// ports, Protocol 0 for all protocols, and the unspecified IPv6 address for all
+// addresses of nodes, which Lookup is to be asked for by that.
 type Frontend struct {
 	Address  netip.Addr
 	Port     uint16
