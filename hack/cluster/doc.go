@@ -1,0 +1,2 @@
+// Package cluster starts a Kubernetes cluster on this machine.
+package cluster
