@@ -125,7 +125,7 @@ func (c *Cluster) runControllers(ctl *control) error {
 	// Ranges are given to nodes when they are made.
 	if err := c.run(ctl.machine, controller, "--kubeconfig", config, "--leader-elect=false",
 		"--use-service-account-credentials", "--service-account-private-key-file", c.state.path("accounts.key"),
-		"--root-ca-file", c.state.path("ca.crt"), "--allocate-node-cidrs=false"); err != nil {
+		"--root-ca-file", c.state.path("ca.crt"), "--allocate-node-cidrs=false", "--flex-volume-plugin-dir", c.state.path("plugins")); err != nil {
 		return err
 	}
 	config, _, err = c.writeKubeconfig(ctl, scheduler, "system:"+scheduler)

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// kubeletConfig leaves control groups of pods to the runtime, below one that is
-// removed with the cluster, and takes any amount of disk for enough.
+// kubeletConfig makes control groups of pods below one that is removed with the
+// cluster, and takes any amount of disk for enough.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication:
@@ -18,7 +18,7 @@ containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 volumePluginDir: /var/lib/kubelet/plugins
 cgroupDriver: cgroupfs
 cgroupRoot: %q
-cgroupsPerQOS: false
+cgroupsPerQOS: true
 enforceNodeAllocatable: []
 failCgroupV1: false
 failSwapOn: false
@@ -35,8 +35,12 @@ func (c *Cluster) startKubelet(n *Node) error {
 	if err != nil {
 		return err
 	}
+	cgroup, err := c.state.makeCgroup(n.Name)
+	if err != nil {
+		return err
+	}
 	config, err := c.state.write(filepath.Join(n.Name, "kubelet.yaml"), fmt.Appendf(nil, kubeletConfig,
-		c.state.path("ca.crt"), filepath.Join(c.state.cgroup(), n.Name), DNS))
+		c.state.path("ca.crt"), cgroup, DNS))
 	if err != nil {
 		return err
 	}

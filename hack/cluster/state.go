@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -96,56 +95,12 @@ func (s *state) write(name string, text []byte) (string, error) {
 	return path, nil
 }
 
-// cgroup is the cluster's control group, below the root of each hierarchy.
-func (s *state) cgroup() string { return "/" + filepath.Base(s.dir) }
-
 // remove removes the directory and the control groups. Their processes must
 // have been killed.
 func (s *state) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	return errors.Join(s.removeCgroups(ctx), os.RemoveAll(s.dir), s.lock.Close())
-}
-
-func (s *state) removeCgroups(ctx context.Context) error {
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return fmt.Errorf("find control groups: %w", err)
-	}
-	var errs []error
-	for line := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(line); f[2] == "cgroup" || f[2] == "cgroup2" {
-			errs = append(errs, removeTree(ctx, filepath.Join(f[1], s.cgroup())))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// removeTree removes a control group and those below it, whose files go with
-// them. Processes that were killed may still be in them for a moment.
-func removeTree(ctx context.Context, dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove control group: %w", err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeTree(ctx, filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	err = unix.Rmdir(dir)
-	for errors.Is(err, unix.EBUSY) && pause(ctx) == nil {
-		err = unix.Rmdir(dir)
-	}
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove control group %s: %w", dir, err)
-	}
-	return nil
 }
 
 // pause waits a little between two looks at what tells of no change.
