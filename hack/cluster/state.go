@@ -49,6 +49,15 @@ func newState(base string) (*state, error) {
 	return &state{dir: dir, lock: lock}, nil
 }
 
+// Sweep removes what killed clusters left, as Start does.
+func Sweep() error {
+	all, err := lockDir(os.TempDir(), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sweep(os.TempDir()), all.Close())
+}
+
 // sweep removes the directories that nobody holds.
 func sweep(base string) error {
 	dirs, err := filepath.Glob(filepath.Join(base, statePrefix+"*"))
