@@ -97,15 +97,15 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.control, err = c.startControl(ctx); err != nil {
 		return err
 	}
-	ctx, stop := c.untilEnded(ctx)
+	if err := c.addNodes(); err != nil {
+		return err
+	}
+	ctx, stop := untilEnded(ctx, c.machines()...)
 	defer stop()
 	if err := c.startNodes(ctx); err != nil {
-		return errors.Join(err, context.Cause(ctx))
+		return err
 	}
-	if err := c.startDNS(ctx); err != nil {
-		return errors.Join(err, context.Cause(ctx))
-	}
-	return nil
+	return c.startDNS(ctx)
 }
 
 // addMachine adds a machine to the network.
@@ -137,24 +137,30 @@ func (c *Cluster) run(m *machine.Machine, name string, args ...string) error {
 	return m.Start(name, filepath.Join(c.programs, name), args...)
 }
 
-// untilEnded is a context that ends, with the reason, when the control plane
+// untilEnded is a context that ends, with the reason, when one of the machines
 // does. The function releases it.
-func (c *Cluster) untilEnded(ctx context.Context) (context.Context, func()) {
-	return withMachine(ctx, c.control.machine)
+func untilEnded(ctx context.Context, machines ...*machine.Machine) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watchers sync.WaitGroup
+	for _, m := range machines {
+		watchers.Go(func() {
+			select {
+			case <-m.Done():
+				cancel(m.Err())
+			case <-ctx.Done():
+			}
+		})
+	}
+	return ctx, func() { cancel(nil); watchers.Wait() }
 }
 
-func withMachine(ctx context.Context, m *machine.Machine) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-m.Done():
-			cancel(m.Err())
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil); <-watched }
+// machines are all of the cluster.
+func (c *Cluster) machines() []*machine.Machine {
+	machines := []*machine.Machine{c.control.machine}
+	for _, n := range c.nodes {
+		machines = append(machines, n.machine)
+	}
+	return machines
 }
 
 // Lab is the network that the cluster is in, for more of it. It belongs to the

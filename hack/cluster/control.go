@@ -137,7 +137,7 @@ func (c *Cluster) runControllers(ctl *control) error {
 
 // wait waits until the API server says that it is ready.
 func (ctl *control) wait(ctx context.Context) error {
-	ctx, stop := withMachine(ctx, ctl.machine)
+	ctx, stop := untilEnded(ctx, ctl.machine)
 	defer stop()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ctl.authority.pem)

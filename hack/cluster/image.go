@@ -138,7 +138,7 @@ func addFile(t *tar.Writer, name, path string) error {
 func (n *Node) importImage(ctx context.Context, path string) error {
 	cmd := exec.CommandContext(ctx, "ctr", "--address", n.Runtime(), "--namespace", "k8s.io", "images", "import", path)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("load an image into %s: %w: %s", n.Name, err, text)
+		return fmt.Errorf("load an image into %s: %w: %s", n.Name, errors.Join(err, context.Cause(ctx)), text)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -26,29 +25,38 @@ type Node struct {
 // the node's own, is found outside of it.
 func (n *Node) Dir(path string) string { return n.machine.Dir(path) }
 
+// PID is the node's first process, whose namespaces are the node's.
+func (n *Node) PID() int { return n.machine.PID() }
+
 // Runtime is the path of containerd's socket.
 func (n *Node) Runtime() string { return n.Dir("/run/containerd/containerd.sock") }
 
-func (c *Cluster) startNodes(ctx context.Context) error {
-	c.log.Info("Starting nodes", "nodes", c.config.Nodes)
+// addNodes adds the nodes to the network. Nothing runs on them yet.
+func (c *Cluster) addNodes() error {
 	for i := range c.config.Nodes {
 		n, m, err := c.addMachine(fmt.Sprintf("node%d", i+1))
 		if err != nil {
 			return err
 		}
-		c.nodes = append(c.nodes, &Node{Node: n, machine: m, Bridge: i%2 == 1})
+		c.nodes = append(c.nodes, &Node{Node: n, Bridge: i%2 == 1, machine: m})
 	}
+	return nil
+}
+
+// startNodes starts the nodes at once and waits until all are ready.
+func (c *Cluster) startNodes(ctx context.Context) error {
+	c.log.Info("Starting nodes", "nodes", len(c.nodes))
 	if err := c.Apply(ctx, c.nodeObjects()); err != nil {
 		return err
 	}
-	base, err := c.baseImages(ctx)
+	images, err := c.baseImages(ctx)
 	if err != nil {
 		return err
 	}
 	var group errgroup.Group
 	for _, n := range c.nodes {
 		group.Go(func() error {
-			if err := c.startNode(ctx, n, base); err != nil {
+			if err := c.startNode(ctx, n, images); err != nil {
 				return fmt.Errorf("start node %s: %w", n.Name, err)
 			}
 			return nil
@@ -58,7 +66,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 		return err
 	}
 	_, err = c.Kubectl(ctx, "wait", "--for=condition=Ready", "node", "--all", "--timeout=2m")
-	return errors.Join(err, c.ended())
+	return err
 }
 
 // nodeObjects are made before kubelets do it, with the ranges of pods that the
@@ -75,14 +83,12 @@ func (c *Cluster) nodeObjects() string {
 // startNode starts a node's programs one after the other. Images are there
 // before the kubelet is, which waits a while before it looks again.
 func (c *Cluster) startNode(ctx context.Context, n *Node, images []string) error {
-	ctx, stop := withMachine(ctx, n.machine)
-	defer stop()
 	if err := c.startRuntime(ctx, n); err != nil {
 		return err
 	}
 	for _, i := range images {
 		if err := n.importImage(ctx, i); err != nil {
-			return errors.Join(err, context.Cause(ctx))
+			return err
 		}
 	}
 	if err := c.startKubelet(n); err != nil {
@@ -101,13 +107,4 @@ func (c *Cluster) startProxy(n *Node) error {
 		"--proxy-mode", string(c.config.Proxy), "--cluster-cidr", fmt.Sprintf("%s,%s", podRange4, podRange6),
 		"--conntrack-max-per-core=0", "--conntrack-min=0",
 		"--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0")
-}
-
-// ended is why a machine ended, if one did.
-func (c *Cluster) ended() error {
-	errs := []error{c.control.machine.Err()}
-	for _, n := range c.nodes {
-		errs = append(errs, n.machine.Err())
-	}
-	return errors.Join(errs...)
 }

@@ -91,8 +91,8 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	before := lookAround(t)
 	if _, err := cluster.Start(ctx, cluster.Config{Nodes: 1, Proxy: "none"}); err == nil {
 		t.Error("kube-proxy knows a mode none")
-	} else if !strings.Contains(err.Error(), "kube-proxy") {
-		t.Errorf("the error does not tell of kube-proxy: %v", err)
+	} else if !strings.Contains(err.Error(), "kube-proxy ended") || !strings.Contains(err.Error(), "ProxyMode") {
+		t.Errorf("the error does not tell what kube-proxy says of its mode: %v", err)
 	}
 	if children := descendants(t, os.Getpid()); len(children) != 0 {
 		t.Errorf("left %v", children)

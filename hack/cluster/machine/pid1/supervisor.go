@@ -48,7 +48,7 @@ func (s *supervisor) start(c machine.Command) error {
 		return err
 	}
 	defer null.Close()
-	log, err := os.OpenFile(filepath.Join(s.dir, "log", c.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(s.log(c.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,18 @@ func (s *supervisor) start(c machine.Command) error {
 	}
 	s.running[pid] = c.Name
 	return nil
+}
+
+func (s *supervisor) log(name string) string { return filepath.Join(s.dir, "log", name+".log") }
+
+// lastWords is the end of a program's log.
+func (s *supervisor) lastWords(name string) []byte {
+	const enough = 2 << 10
+	text, err := os.ReadFile(s.log(name))
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return text[max(0, len(text)-enough):]
 }
 
 // stop asks a program to end, and tells whether it runs.
@@ -101,7 +113,8 @@ func (s *supervisor) reap() error {
 				return err
 			}
 		case ours:
-			return fmt.Errorf("%s ended, exit status %d, signal %d: see its log", name, status.ExitStatus(), status.Signal())
+			return fmt.Errorf("%s ended, exit status %d, signal %d, and last said:\n%s",
+				name, status.ExitStatus(), status.Signal(), s.lastWords(name))
 		}
 	}
 }
