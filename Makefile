@@ -34,6 +34,11 @@ test: compiler ## All tests, with the race detector. Needs root.
 		(cd $$m && packages=$$(go list ./...) && { test -z "$$packages" || go test -race $(TESTFLAGS) ./...; }) || status=1; \
 	done; exit $$status
 
+.PHONY: e2e
+e2e: ## The tests on a real Kubernetes cluster. Needs root; CONTRIBUTING.md says what else.
+	@go run ./hack/stock/prepare
+	@go test -tags e2e -count=1 -timeout=15m $(TESTFLAGS) ./hack/cluster/e2e
+
 # The race detector needs a C compiler.
 .PHONY: compiler
 compiler:
@@ -53,9 +58,9 @@ bench: ## Benchmarks, one JSON object a line. Needs root.
 .PHONY: lint
 lint: ## Format, vet, the rules of the house, staticcheck.
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go run ./hack/lint
-	go tool staticcheck ./...
+	go vet -tags e2e ./...
+	GOFLAGS="$$GOFLAGS -tags=e2e" go run ./hack/lint
+	go tool staticcheck -tags e2e ./...
 
 .PHONY: clean
 clean: ## Remove what was built.

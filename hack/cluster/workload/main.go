@@ -1,0 +1,77 @@
+// Command workload is what runs in the pods of tests. It makes real connections
+// and reports each (package report) on its standard output.
+//
+//	workload server [-tcp :8080] [-udp :8080] [URL...]
+//
+// answers HTTP and datagrams with who it is and the client's address that it
+// saw. Before it answers HTTP it calls the URLs, and fails if one of them does.
+//
+//	workload client [-interval 1s] [-count 0] URL...
+//
+// calls the URLs again and again, or count times and then ends: with status 1
+// if a call failed. Each call looks the name up in the DNS, takes the next of
+// the addresses found, and makes a new connection.
+//
+// URLs are http://HOST:PORT or udp://HOST:PORT. Who a pod is comes from
+// POD_NAMESPACE and POD_NAME.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/fovea-obs/fovea/hack/cluster/workload/report"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	self := os.Getenv("POD_NAMESPACE") + "/" + os.Getenv("POD_NAME")
+	if err := run(ctx, os.Args[1:], report.NewWriter(os.Stdout, self)); err != nil {
+		fmt.Fprintln(os.Stderr, "workload:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, w *report.Writer) error {
+	if len(args) == 0 {
+		return errors.New("usage: workload server|client [options] [URL...]")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	tcp := flags.String("tcp", ":8080", "where to serve HTTP")
+	udp := flags.String("udp", ":8080", "where to answer datagrams")
+	interval := flags.Duration("interval", time.Second, "time between calls")
+	count := flags.Int("count", 0, "how many rounds of calls, 0 for no end")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	var targets []*url.URL
+	for _, arg := range flags.Args() {
+		u, err := url.Parse(arg)
+		if err != nil {
+			return err
+		}
+		if u.Port() == "" || u.Scheme != "http" && u.Scheme != "udp" {
+			return fmt.Errorf("target %q: want http://HOST:PORT or udp://HOST:PORT", arg)
+		}
+		targets = append(targets, u)
+	}
+	c := &caller{report: w, targets: targets}
+	switch args[0] {
+	case "server":
+		return serve(ctx, w, c, *tcp, *udp)
+	case "client":
+		return c.repeat(ctx, *interval, *count)
+	default:
+		return fmt.Errorf("role %q: want server or client", args[0])
+	}
+}
