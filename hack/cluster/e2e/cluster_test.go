@@ -33,6 +33,7 @@ func TestCluster(t *testing.T) {
 				{"clients reach servers", testClients},
 				{"cron job", testCronJob},
 				{"hubble shows flows", testHubble},
+				{"names", testNames},
 				{"without API server", testWithoutAPIServer},
 				{"close", testClose},
 			} {

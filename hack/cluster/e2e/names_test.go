@@ -1,0 +1,218 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	flowpb "github.com/cilium/cilium/api/v1/flow"
+)
+
+const (
+	// wantFlows is how many flows are held against the truth, at least.
+	wantFlows = 20_000
+	// maxUnknown is the part of ends that may be told as unknown, minBehind that of
+	// connections to services of which the server must be named.
+	maxUnknown = 0.005
+	minBehind  = 0.999
+)
+
+// testNames holds the names of flows against what the API server says, and what
+// the workload does.
+func testNames(t *testing.T, f *fixture) {
+	ctx := testContext(t)
+	flows := f.follow(t)
+	eventually(ctx, t, func() error {
+		if n := flows.count(); n < wantFlows+wantFlows/10 {
+			return fmt.Errorf("%d flows", n)
+		}
+		return nil
+	})
+	flows.stop()
+	check(t, errors.Join(flows.errs...))
+	if flows.lost > 0 {
+		t.Errorf("%d events were lost", flows.lost)
+	}
+	v := newVerdict(f.learn(ctx, t))
+	for _, flow := range flows.flows {
+		v.judge(flow)
+	}
+	v.report(t)
+}
+
+// verdict is what came of holding flows against the truth.
+type verdict struct {
+	*truth
+	flows, ends, wrong int
+	// unknown is how many ends are told as unknown, by what the truth is.
+	unknown map[string]int
+	// behind tells of each connection with a service whether its server was named.
+	behind map[[2]netip.AddrPort]bool
+	// shown are the mistakes, one of each kind.
+	shown map[string]string
+}
+
+func newVerdict(know *truth) *verdict {
+	return &verdict{truth: know, unknown: map[string]int{}, behind: map[[2]netip.AddrPort]bool{}, shown: map[string]string{}}
+}
+
+func (v *verdict) report(t *testing.T) {
+	t.Helper()
+	unknown, named := 0, 0
+	for _, n := range v.unknown {
+		unknown += n
+	}
+	missing := map[string]int{}
+	for c, is := range v.behind {
+		if is {
+			named++
+		} else {
+			missing[c[1].String()]++
+		}
+	}
+	t.Logf("%d flows: %d wrong ends of %d, %d unknown %v; the server named in %d of %d connections to services, not at %v",
+		v.flows, v.wrong, v.ends, unknown, v.unknown, named, len(v.behind), missing)
+	for _, kind := range slices.Sorted(maps.Keys(v.shown)) {
+		t.Errorf("%s: %s", kind, v.shown[kind])
+	}
+	if v.flows < wantFlows {
+		t.Errorf("only %d flows", v.flows)
+	}
+	if part := float64(unknown) / float64(v.ends); part > maxUnknown {
+		t.Errorf("%.2f%% of ends are unknown", 100*part)
+	}
+	if len(v.behind) == 0 || float64(named)/float64(len(v.behind)) < minBehind {
+		t.Errorf("the server is named in %d of %d connections to services", named, len(v.behind))
+	}
+}
+
+// judge judges both ends of a flow.
+func (v *verdict) judge(f *flowpb.Flow) {
+	src, dst, ok := ends(f)
+	if !ok {
+		return
+	}
+	v.flows++
+	v.judgeEnd(f, "source", src, dst, f.GetSource(), f.GetSourceService())
+	v.judgeEnd(f, "destination", dst, src, f.GetDestination(), f.GetDestinationService())
+}
+
+// ends are the addresses and ports of flows with ports.
+func ends(f *flowpb.Flow) (src, dst netip.AddrPort, ok bool) {
+	s, err := netip.ParseAddr(f.GetIP().GetSource())
+	if err != nil {
+		return src, dst, false
+	}
+	d, err := netip.ParseAddr(f.GetIP().GetDestination())
+	if err != nil {
+		return src, dst, false
+	}
+	var sp, dp uint32
+	switch l4 := f.GetL4(); {
+	case l4.GetTCP() != nil:
+		sp, dp = l4.GetTCP().GetSourcePort(), l4.GetTCP().GetDestinationPort()
+	case l4.GetUDP() != nil:
+		sp, dp = l4.GetUDP().GetSourcePort(), l4.GetUDP().GetDestinationPort()
+	default:
+		return src, dst, false
+	}
+	return netip.AddrPortFrom(s, uint16(sp)), netip.AddrPortFrom(d, uint16(dp)), true
+}
+
+// judgeEnd judges the end that has address at, of a connection with other.
+func (v *verdict) judgeEnd(f *flowpb.Flow, which string, at, other netip.AddrPort, e *flowpb.Endpoint, s *flowpb.Service) {
+	v.ends++
+	wrong := func(format string, args ...any) {
+		v.wrong++
+		kind := which + " " + fmt.Sprintf(format, args...)
+		if _, ok := v.shown[kind]; !ok && len(v.shown) < 20 {
+			v.shown[kind] = f.String()
+		}
+	}
+	service := v.serviceAt(at)
+	told := ""
+	if s != nil {
+		told = s.GetNamespace() + "/" + s.GetName()
+	}
+	if told != service {
+		wrong("is of service %q, want %q", told, service)
+		return
+	}
+	if service != "" {
+		v.judgeBehind(f, service, at, other, e, wrong)
+		return
+	}
+	who := name(e)
+	switch want := v.nameAt(at.Addr()); {
+	case who == want:
+	case isUnknown(who):
+		v.unknown[want]++
+	case want == "node" && (strings.Contains(who, "reserved:host") || strings.Contains(who, "reserved:remote-node")):
+	case want == "world" && (who == "reserved:world" || who == "reserved:kube-apiserver"):
+	default:
+		wrong("is %s, want %s", who, want)
+	}
+}
+
+// judgeBehind judges the end that is a service: the server must be the one that
+// the client heard, or else one that the service selects.
+func (v *verdict) judgeBehind(f *flowpb.Flow, service string, at, other netip.AddrPort, e *flowpb.Endpoint, wrong func(string, ...any)) {
+	if n := v.nodes[at.Addr()]; n != "" && n != f.GetNodeName() {
+		// That node chooses the server, and this one does not hear of it.
+		return
+	}
+	key := [2]netip.AddrPort{other, at}
+	who := name(e)
+	if _, known := v.apps[who]; !known {
+		if !v.behind[key] {
+			v.behind[key] = strings.Contains(who, "reserved:kube-apiserver")
+		}
+		return
+	}
+	v.behind[key] = true
+	if server, ok := v.servers[key]; ok && server != who {
+		wrong("is %s behind %s, want %s, who answered", who, service, server)
+	} else if v.apps[who] != v.selects[service] {
+		wrong("is %s behind %s, which selects %s", who, service, v.selects[service])
+	}
+}
+
+// serviceAt is the service that is reached at an address and port, if any.
+func (v *verdict) serviceAt(a netip.AddrPort) string {
+	if s := v.services[a]; s != "" {
+		return s
+	}
+	if v.nodes[a.Addr()] != "" {
+		return v.nodePorts[a.Port()]
+	}
+	return ""
+}
+
+// nameAt is the pod that has an address, or what else does.
+func (v *verdict) nameAt(a netip.Addr) string {
+	switch {
+	case v.pods[a] != "":
+		return v.pods[a]
+	case v.nodes[a] != "":
+		return "node"
+	}
+	return "world"
+}
+
+// name is the pod that an end is told as, or its reserved labels.
+func name(e *flowpb.Endpoint) string {
+	if e.GetPodName() != "" {
+		return e.GetNamespace() + "/" + e.GetPodName()
+	}
+	return strings.Join(e.GetLabels(), ",")
+}
+
+func isUnknown(who string) bool {
+	return who == "reserved:unknown" || who == "reserved:unmanaged" || who == ""
+}
