@@ -6,7 +6,13 @@ import (
 	"testing"
 	"time"
 
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	relaypb "github.com/cilium/cilium/api/v1/relay"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/peer"
 )
 
 // TestRate has a flow every second, after events that were lost in each of so
@@ -192,5 +198,28 @@ func TestNodeWithTLS(t *testing.T) {
 	if node.GetName() != "node-1.example.com" || !node.GetTls().GetEnabled() ||
 		node.GetTls().GetServerName() != "node-1-example-com.default.hubble-grpc.cilium.io" {
 		t.Errorf("got %v", node)
+	}
+}
+
+// TestOtherNodes has nodes that a source told of.
+func TestOtherNodes(t *testing.T) {
+	f := newFixture(t)
+	f.config.TLS = true
+	f.config.Peers = peer.NewNodes(peer.Name(f.config.Cluster, f.config.NodeName), "192.0.2.1", false)
+	f.config.Peers.Set(map[string]string{"prod/node-2.example.com": "192.0.2.2:4250"})
+	f.restart()
+	r, err := f.server.GetNodes(context.Background(), nil)
+	if err != nil || len(r.GetNodes()) != 2 {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	want := &observerpb.Node{
+		Name: "prod/node-2.example.com", Address: "192.0.2.2:4250",
+		Tls: &observerpb.TLS{Enabled: true, ServerName: "node-2-example-com.prod.hubble-grpc.cilium.io"},
+	}
+	if diff := cmp.Diff(want, r.GetNodes()[1], protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	if n := r.GetNodes()[0]; n.GetName() != "prod/node-1.example.com" || n.GetState() != relaypb.NodeState_NODE_CONNECTED {
+		t.Errorf("first comes %v", n)
 	}
 }
