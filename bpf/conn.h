@@ -134,7 +134,7 @@ static __always_inline long add_conn(const struct conn_key *k, const struct conn
 
 static __always_inline void fill(struct event *e, const struct conn_key *k)
 {
-	e->time = bpf_ktime_get_ns();
+	e->time = e->seen = bpf_ktime_get_ns();
 	e->src = k->src;
 	e->dst = k->dst;
 	e->ifindex = k->ifindex;
@@ -206,6 +206,8 @@ static __always_inline void report_counts(const struct conn_key *k, struct conn 
 	e->tcp_flags = flags;
 	e->kind = EVENT_TRACE;
 	e->cause = cause;
+	if (cause == CAUSE_IDLE)
+		e->seen -= (__u64)elapsed(now, c->seen_at) * (1000000000 / hz);
 	e->reply = c->reply;
 	__builtin_memcpy(e->src_mac, c->src_mac, 6);
 	__builtin_memcpy(e->dst_mac, c->dst_mac, 6);

@@ -46,6 +46,7 @@ enum event_flag {
 /* One report, as it lies in the ring buffer. */
 struct event {
 	__u64 time;     /* CLOCK_MONOTONIC, ns */
+	__u64 seen;     /* of the last packet, to a jiffy */
 	__u64 packets;  /* since the last report of this connection and direction */
 	__u64 bytes;    /* of whole frames: skb->len at the interface */
 	__u64 location; /* kernel address that freed the packet, of a drop */

@@ -75,6 +75,7 @@ type FoveaEnd struct {
 type FoveaEvent struct {
 	_        structs.HostLayout
 	Time     uint64
+	Seen     uint64
 	Packets  uint64
 	Bytes    uint64
 	Location uint64

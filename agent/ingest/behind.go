@@ -47,10 +47,12 @@ type connection struct {
 // was not.
 type server [16]byte
 
-// held is a record that is held back, for so many packets.
+// held is a record that is held back, for so many packets that were seen at a
+// time.
 type held struct {
 	record  history.Record
 	packets uint64
+	seen    int64
 }
 
 func (b *behind) holds() bool { return len(b.ask) > 0 }
@@ -115,7 +117,7 @@ func (in *Ingest) serve(r *history.Record, s server) {
 	if s == (server{}) {
 		return
 	}
-	n := in.Endpoints.Remote(netip.AddrFrom16(s), r.Time)
+	n := in.Endpoints.Remote(netip.AddrFrom16(s), in.seen)
 	if n == endpoint.World || n == endpoint.Unknown {
 		return
 	}
@@ -144,7 +146,7 @@ func (in *Ingest) unhold() (again bool) {
 	b.asked = 0
 	for i := range b.held {
 		h := &b.held[i]
-		in.record = h.record
+		in.record, in.seen = h.record, h.seen
 		if c, ok := connectionOf(&in.record); ok {
 			if s, ok := b.find(c); ok {
 				in.serve(&in.record, s)

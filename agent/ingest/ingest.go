@@ -42,6 +42,8 @@ type Ingest struct {
 	Translate func([]bpf.FoveaTranslation)
 
 	record history.Record
+	// seen is when the record's packets were.
+	seen   int64
 	behind behind
 	// drops are the numbers of drops in an epoch of theirs.
 	drops map[drop.Drop]uint32
@@ -73,6 +75,8 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 		r.Drop = in.drop(drop.Drop{Reason: e.DropReason, Location: e.Location})
 	}
 	r.Direction = direction(r)
+	// A connection may be told of when it was silent for a while.
+	in.seen = at - int64(e.Time-e.Seen)
 	in.name(r)
 	in.settle(bpf.FoveaEventCause(e.Cause) == bpf.FoveaEventCauseCAUSE_NEW)
 	in.append(e.Packets)
@@ -87,7 +91,7 @@ func (in *Ingest) Lost(cpu int, events uint64, at int64) {
 // append appends the record for so many packets, behind those that are held back.
 func (in *Ingest) append(packets uint64) {
 	if in.behind.holds() {
-		in.behind.held = append(in.behind.held, held{in.record, packets})
+		in.behind.held = append(in.behind.held, held{in.record, packets, in.seen})
 		return
 	}
 	in.write(packets)
@@ -183,8 +187,8 @@ func direction(r *history.Record) uint8 {
 }
 
 // name finds who the two ends are: the near one by its interface, the far one by
-// its address at the record's time. Without such an interface both are looked
-// up by address.
+// its address at the time when the packets were seen. Without such an interface
+// both are looked up by address.
 func (in *Ingest) name(r *history.Record) {
 	near := end{netip.AddrFrom16(r.Dst), r.DstPort, &r.Destination, &r.DestinationService}
 	far := end{netip.AddrFrom16(r.Src), r.SrcPort, &r.Source, &r.SourceService}
@@ -194,15 +198,15 @@ func (in *Ingest) name(r *history.Record) {
 	local := endpoint.Unknown
 	if r.Has(history.FlagLocal) {
 		var remote endpoint.Number
-		local, remote = in.Endpoints.Ends(r.Interface, far.addr, r.Time)
+		local, remote = in.Endpoints.Ends(r.Interface, far.addr, in.seen)
 		in.set(far, remote, r.Protocol)
 	} else {
-		in.set(far, in.Endpoints.Remote(far.addr, r.Time), r.Protocol)
+		in.set(far, in.Endpoints.Remote(far.addr, in.seen), r.Protocol)
 	}
 	if local != endpoint.Unknown {
 		*near.number = uint32(local)
 	} else {
-		in.set(near, in.Endpoints.Remote(near.addr, r.Time), r.Protocol)
+		in.set(near, in.Endpoints.Remote(near.addr, in.seen), r.Protocol)
 	}
 	// A service is told by its own name only: Hubble's UI shows no flow that has
 	// both. Names of pods and nodes are theirs already.

@@ -275,6 +275,19 @@ func TestLate(t *testing.T) {
 	}
 }
 
+// TestSilent has a report of packets that were a while ago: their ends are who
+// they were then.
+func TestSilent(t *testing.T) {
+	in := newIngest(t)
+	e := eventOf("10.1.0.66:1", "10.1.0.1:2", ifWeb, local)
+	e.Time, e.Seen = uint64(second(7)), uint64(second(2))
+	in.Event(e, second(104))
+	r := in.last(t)
+	if who := in.who(r.Source, 0); who != "shop/old" || r.Time != second(104) {
+		t.Errorf("%s at %d, want shop/old at %d", who, r.Time, second(104))
+	}
+}
+
 func TestLost(t *testing.T) {
 	in := newIngest(t)
 	// What was there before leaves no trace.

@@ -50,6 +50,8 @@ var benchmarks = [...]benchmark{
 	{"datapath.throughput", benchThroughput},
 	{"agent.rss", benchRSS},
 	{"kube", benchKube},
+	{"lookup", benchLookup},
+	{"nat.cost", benchNAT},
 }
 
 func main() {

@@ -23,6 +23,9 @@ const startTimeout = 4 * time.Minute
 type Config struct {
 	// Nodes is how many nodes there are, 2 if 0. They are called node1, node2...
 	Nodes int
+	// PodAddresses is how many addresses of each family a node's pods share: few
+	// are given to the next pod soon. 0 is for all of the node's range.
+	PodAddresses int
 	// Proxy is how kube-proxy makes services, Iptables if empty.
 	Proxy ProxyMode
 	// Names are more names that the cluster's DNS knows.

@@ -32,16 +32,29 @@ disabled_plugins = [
 // With ptp each pod has a link of its own to the node.
 const ptpConfig = `{"cniVersion": "0.4.0", "name": "pods", "plugins": [{
   "type": "ptp", "ipMasq": false,
-  "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": %q}], [{"subnet": %q}]],
+  "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[%s], [%s]],
     "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}
 }]}`
 
 // With bridge all pods of the node share a bridge.
 const bridgeConfig = `{"cniVersion": "0.4.0", "name": "pods", "plugins": [{
   "type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": false,
-  "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": %q}], [{"subnet": %q}]],
+  "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[%s], [%s]],
     "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}
 }]}`
+
+// addressRange is what the CNI plugin is told of the addresses in a node's range.
+// The first is the node's own.
+func (c *Cluster) addressRange(p netip.Prefix) string {
+	if c.config.PodAddresses == 0 {
+		return fmt.Sprintf(`{"subnet": %q}`, p)
+	}
+	last := p.Addr().Next()
+	for range c.config.PodAddresses {
+		last = last.Next()
+	}
+	return fmt.Sprintf(`{"subnet": %q, "rangeEnd": %q}`, p, last)
+}
 
 // startRuntime starts containerd and waits until it accepts connections.
 func (c *Cluster) startRuntime(ctx context.Context, n *Node) error {
@@ -53,7 +66,7 @@ func (c *Cluster) startRuntime(ctx context.Context, n *Node) error {
 		}
 	}
 	conflist, err := c.state.write(filepath.Join(n.Name, "cni", "pods.conflist"),
-		fmt.Appendf(nil, network, n.PodRange4.String(), n.PodRange6.String()))
+		fmt.Appendf(nil, network, c.addressRange(n.PodRange4), c.addressRange(n.PodRange6)))
 	if err != nil {
 		return err
 	}

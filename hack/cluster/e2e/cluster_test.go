@@ -18,6 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// podAddresses are few more than there are pods on a node, so that an address is
+// soon given to the next.
+const podAddresses = 12
+
 // testTimeout is how long a test on a cluster may take.
 const testTimeout = 3 * time.Minute
 
@@ -34,6 +38,9 @@ func TestCluster(t *testing.T) {
 				{"cron job", testCronJob},
 				{"hubble shows flows", testHubble},
 				{"names", testNames},
+				{"names without API server", testNamesWithoutAPI},
+				{"agents killed", testAgentKilled},
+				{"churn", testChurn},
 				{"without API server", testWithoutAPIServer},
 				{"close", testClose},
 			} {
@@ -58,7 +65,7 @@ func newFixture(t *testing.T, proxy cluster.ProxyMode) *fixture {
 	// The first start builds Kubernetes.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
-	c, err := cluster.Start(ctx, cluster.Config{Proxy: proxy})
+	c, err := cluster.Start(ctx, cluster.Config{Proxy: proxy, PodAddresses: podAddresses})
 	check(t, err)
 	t.Cleanup(func() { check(t, c.Close()) })
 	f := &fixture{Cluster: c, before: before}

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -44,6 +46,26 @@ func (f *fixture) follow(t *testing.T) *follower {
 		})
 	}
 	return all
+}
+
+// agentsSay tells whether the versions of all agents, which name what is missing,
+// have a word in them.
+func (f *fixture) agentsSay(ctx context.Context, word string) error {
+	for _, n := range f.Nodes() {
+		conn, err := dialAgent(n)
+		if err != nil {
+			return err
+		}
+		status, err := observerpb.NewObserverClient(conn).ServerStatus(ctx, &observerpb.ServerStatusRequest{})
+		conn.Close()
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(status.GetVersion(), word) {
+			return fmt.Errorf("the agent of %s says %q", n.Name, status.GetVersion())
+		}
+	}
+	return nil
 }
 
 // dialAgent connects to the agent of a node by its unix socket.

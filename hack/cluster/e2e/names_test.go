@@ -40,10 +40,7 @@ func testNames(t *testing.T, f *fixture) {
 		t.Errorf("%d events were lost", flows.lost)
 	}
 	v := newVerdict(f.learn(ctx, t))
-	for _, flow := range flows.flows {
-		v.judge(flow)
-	}
-	v.report(t)
+	v.report(t, flows.flows, wantFlows)
 }
 
 // verdict is what came of holding flows against the truth.
@@ -62,8 +59,12 @@ func newVerdict(know *truth) *verdict {
 	return &verdict{truth: know, unknown: map[string]int{}, behind: map[[2]netip.AddrPort]bool{}, shown: map[string]string{}}
 }
 
-func (v *verdict) report(t *testing.T) {
+// report judges flows, of which there should be so many.
+func (v *verdict) report(t *testing.T, flows []*flowpb.Flow, want int) {
 	t.Helper()
+	for _, flow := range flows {
+		v.judge(flow)
+	}
 	unknown, named := 0, 0
 	for _, n := range v.unknown {
 		unknown += n
@@ -81,7 +82,7 @@ func (v *verdict) report(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(v.shown)) {
 		t.Errorf("%s: %s", kind, v.shown[kind])
 	}
-	if v.flows < wantFlows {
+	if v.flows < want {
 		t.Errorf("only %d flows", v.flows)
 	}
 	if part := float64(unknown) / float64(v.ends); part > maxUnknown {
@@ -92,6 +93,33 @@ func (v *verdict) report(t *testing.T) {
 	}
 }
 
+// serverPorts are those at which somebody is called. Clients have others.
+var serverPorts = map[uint16]bool{53: true, 443: true, 5353: true, 6443: true, 8080: true, 8081: true, 8181: true, 30080: true}
+
+// judgeWay judges which way the flow and its connection go.
+func (v *verdict) judgeWay(f *flowpb.Flow, src, dst netip.AddrPort) {
+	reply := serverPorts[src.Port()]
+	if reply == serverPorts[dst.Port()] {
+		return
+	}
+	v.ends++
+	direction := flowpb.TrafficDirection_INGRESS
+	if (f.GetTraceObservationPoint() == flowpb.TraceObservationPoint_FROM_ENDPOINT) != reply {
+		direction = flowpb.TrafficDirection_EGRESS
+	}
+	if f.GetIsReply() == nil || f.GetIsReply().GetValue() != reply || f.GetTrafficDirection() != direction {
+		v.mistake(f, fmt.Sprintf("is_reply %v, want %v; direction %v, want %v", f.GetIsReply(), reply, f.GetTrafficDirection(), direction))
+	}
+}
+
+// mistake notes that a flow is wrong.
+func (v *verdict) mistake(f *flowpb.Flow, kind string) {
+	v.wrong++
+	if _, ok := v.shown[kind]; !ok && len(v.shown) < 20 {
+		v.shown[kind] = f.String()
+	}
+}
+
 // judge judges both ends of a flow.
 func (v *verdict) judge(f *flowpb.Flow) {
 	src, dst, ok := ends(f)
@@ -99,6 +127,7 @@ func (v *verdict) judge(f *flowpb.Flow) {
 		return
 	}
 	v.flows++
+	v.judgeWay(f, src, dst)
 	v.judgeEnd(f, "source", src, dst, f.GetSource(), f.GetSourceService())
 	v.judgeEnd(f, "destination", dst, src, f.GetDestination(), f.GetDestinationService())
 }
@@ -128,13 +157,7 @@ func ends(f *flowpb.Flow) (src, dst netip.AddrPort, ok bool) {
 // judgeEnd judges the end that has address at, of a connection with other.
 func (v *verdict) judgeEnd(f *flowpb.Flow, which string, at, other netip.AddrPort, e *flowpb.Endpoint, s *flowpb.Service) {
 	v.ends++
-	wrong := func(format string, args ...any) {
-		v.wrong++
-		kind := which + " " + fmt.Sprintf(format, args...)
-		if _, ok := v.shown[kind]; !ok && len(v.shown) < 20 {
-			v.shown[kind] = f.String()
-		}
-	}
+	wrong := func(format string, args ...any) { v.mistake(f, which+" "+fmt.Sprintf(format, args...)) }
 	service := v.serviceAt(at)
 	told := ""
 	if s != nil {

@@ -48,16 +48,22 @@ func (f *fixture) targets() []target {
 	return targets
 }
 
-// apply applies a file of testdata.
-func (f *fixture) apply(ctx context.Context, t *testing.T, name string) {
+// apply applies a file of testdata, with more words and what they stand for.
+func (f *fixture) apply(ctx context.Context, t *testing.T, name string, words ...string) {
 	t.Helper()
 	yaml, err := os.ReadFile(filepath.Join("testdata", name))
 	check(t, err)
 	var urls []string
 	for _, u := range f.targets() {
-		urls = append(urls, fmt.Sprintf("%q", u.url))
+		urls = append(urls, u.url)
 	}
-	check(t, f.Apply(ctx, strings.NewReplacer("$POD", podVariables, "$TARGETS", strings.Join(urls, ", ")).Replace(string(yaml))))
+	words = append(words, "$POD", podVariables, "$TARGETS", quoted(urls))
+	check(t, f.Apply(ctx, strings.NewReplacer(words...).Replace(string(yaml))))
+}
+
+// quoted is a list as YAML has it inside of brackets.
+func quoted(list []string) string {
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprintf("%q", list)), ", "), "[]")
 }
 
 // rollOut waits until all pods of the workloads are ready.
