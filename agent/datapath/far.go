@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -81,7 +82,12 @@ func (w *watcher) setFar(k *watched) {
 	}
 	addrs, err := w.farAddresses(a.NetNsID, a.ParentIndex)
 	if err != nil {
-		w.log.Debug("Far end not read", "interface", a.Name, "error", err)
+		// The namespace may be gone by now. If it is not that, all fail alike.
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENODEV) && !w.unreadable {
+			w.unreadable = true
+			w.log.Warn("Endpoints are not found by their addresses: those at the far end cannot be read",
+				"interface", a.Name, "error", err)
+		}
 		return
 	}
 	if len(addrs) == 0 || slices.Equal(addrs, k.far) {

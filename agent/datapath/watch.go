@@ -26,8 +26,10 @@ type watcher struct {
 	nl    *netlink.Handle
 	links map[int]*watched
 	// strict is for requests about other namespaces, looks are those to make.
-	strict *nl.NetlinkSocket
-	looks  []farLook
+	// unreadable says that it was told that they fail.
+	strict     *nl.NetlinkSocket
+	looks      []farLook
+	unreadable bool
 	// uplinks are the interfaces of default routes.
 	uplinks map[int]bool
 	// started is set once all that was there at the start is known.

@@ -15,6 +15,8 @@ type address struct {
 	// in which it led to a binding.
 	far  []holding
 	pods []interval
+	// first is where pods lie while there is one: next to what leads to it.
+	first [1]interval
 	// node is Host or RemoteNode if a node list has it, else Unknown; own is
 	// set if this node has it by itself.
 	node Number
@@ -66,6 +68,7 @@ func (t *Table) address(a netip.Addr) *address {
 	known, ok := t.addrs[a.As16()]
 	if !ok {
 		known = &address{}
+		known.pods = known.first[:0]
 		t.addrs[a.As16()] = known
 	}
 	return known

@@ -72,6 +72,19 @@ func (t *Table) linkName(index uint32) string {
 	return ""
 }
 
+// renameLink says that an interface, by whose far end a local endpoint was found,
+// is called otherwise.
+func (t *Table) renameLink(before, name string) {
+	key := t.byName[before]
+	b := t.bindings[key]
+	if !b.Local {
+		return
+	}
+	b.Interface = name
+	delete(t.byName, before)
+	t.bindings[key], t.byName[name] = b, key
+}
+
 // stays tells whether a local endpoint is behind the same interface as before.
 // Which that is was found by its addresses; it is found anew only if they are
 // others than those that the interface has.

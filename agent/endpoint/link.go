@@ -13,7 +13,11 @@ const rememberLinks = 1024
 // has this name, which no other interface has any more.
 func (t *Table) LinkUp(index uint32, name string) {
 	t.change(func() []string {
+		before := t.linkName(index)
 		affected := t.removeLink(index)
+		if before != "" && before != name {
+			t.renameLink(before, name)
+		}
 		return append(affected, t.linkUp(index, name))
 	})
 }
