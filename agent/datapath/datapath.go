@@ -65,9 +65,10 @@ type Handler interface {
 	Event(e *bpf.FoveaEvent, at int64)
 	// Lost: so many events were lost on a CPU.
 	Lost(cpu int, events uint64, at int64)
-	// Flush is called after a batch of the others, and once a second. It returns
-	// whether it wants to be called again in a moment.
-	Flush() (again bool)
+	// Flush is called at time now, in nanoseconds since 1970, after a batch of the
+	// others, and once a second. It returns whether it wants to be called again in
+	// a moment.
+	Flush(now int64) (again bool)
 }
 
 // Datapath is the kernel side of an agent.

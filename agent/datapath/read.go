@@ -44,10 +44,10 @@ func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 			if err != nil {
 				return err
 			}
-			again = h.Flush()
+			again = h.Flush(time.Now().UnixNano())
 		}
 		if n > 0 {
-			again = h.Flush()
+			again = h.Flush(time.Now().UnixNano())
 			continue
 		}
 		if ctx.Err() != nil {
@@ -61,7 +61,7 @@ func (d *Datapath) readEvents(ctx context.Context, h Handler) error {
 			return err
 		}
 		if again {
-			again = h.Flush()
+			again = h.Flush(time.Now().UnixNano())
 		}
 	}
 }

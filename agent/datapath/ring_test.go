@@ -49,7 +49,7 @@ func (c *traces) Event(e *bpf.FoveaEvent, _ int64) {
 
 func (c *traces) Lost(_ int, events uint64, _ int64) { c.lost += events }
 
-func (c *traces) Flush() bool {
+func (c *traces) Flush(int64) bool {
 	if c.flushed != nil {
 		c.flushed <- struct{}{}
 	}

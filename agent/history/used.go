@@ -39,6 +39,14 @@ func (h *History) Used() Used {
 	return u
 }
 
+// Add adds the numbers of a record that is not in the history yet.
+func (u *Used) Add(r *Record) {
+	u.Endpoints.add([]uint32{r.Source, r.Destination})
+	u.Services.add([]uint32{r.SourceService, r.DestinationService})
+	u.Drops.add([]uint32{r.Drop})
+	u.Names.add([]uint32{r.Names})
+}
+
 func (u *Used) add(c *chunk, rows uint64) {
 	sets := [...]*Numbers{&u.Endpoints, &u.Endpoints, &u.Services, &u.Services, &u.Drops, &u.Names}
 	for i, n := range c.numbers() {

@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"math"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
@@ -13,8 +15,11 @@ const (
 	// maxKnown is of how many connections it is remembered who is behind their
 	// service: twice as many, of which the older half is forgotten at once.
 	maxKnown = 32768
-	// maxAsks is how often the kernel is asked about a connection. The first
-	// packet may be heard of before the kernel has translated it.
+	// askAfter is how long after its first packet was seen, in nanoseconds, the
+	// kernel is asked about a connection: the packet is heard of before it is
+	// translated, and until then there may be an older connection with its ports.
+	askAfter = int64(time.Millisecond)
+	// maxAsks is how often it is asked.
 	maxAsks = 3
 	// maxHeld is how many records are held back at most, until it is asked.
 	maxHeld = 4096
@@ -27,12 +32,16 @@ type behind struct {
 	// known are the servers by connection, of which older are the ones before.
 	known, older map[connection]server
 	// held are the records since the first of whose connection it is not known
-	// yet, asked how often the kernel was asked since.
+	// yet; ask are the connections to ask for.
 	held  []held
-	asked int
-	// ask is what to ask, in no order.
-	ask   map[connection]bool
+	ask   map[connection]asking
 	query []bpf.FoveaTranslation
+}
+
+// asking is since when a connection is to be asked for, and how often it was.
+type asking struct {
+	since int64
+	asked int
 }
 
 // connection is one of a client with a service, both in 16-byte form.
@@ -88,11 +97,11 @@ func (in *Ingest) settle(fresh bool) {
 		return
 	}
 	if b.ask == nil {
-		b.ask = map[connection]bool{}
+		b.ask = map[connection]asking{}
 	}
-	b.ask[c] = true
+	b.ask[c] = asking{since: in.seen}
 	if len(b.held) >= maxHeld {
-		in.unhold()
+		in.unhold(math.MaxInt64)
 	}
 }
 
@@ -128,56 +137,56 @@ func (in *Ingest) serve(r *history.Record, s server) {
 	}
 }
 
-// unhold asks the kernel what is to be asked, and writes the records that were
-// held back for it. It returns whether to ask once more in a moment, before they
-// are.
-func (in *Ingest) unhold() (again bool) {
+// unhold asks the kernel what is to be asked by now, and writes the records that
+// need not be held back any more. It returns whether others are.
+func (in *Ingest) unhold(now int64) (again bool) {
 	b := &in.behind
 	if !b.holds() {
 		return false
 	}
-	in.ask()
-	if b.asked++; b.holds() && b.asked < maxAsks && len(b.held) < maxHeld {
-		return true
-	}
-	for c := range b.ask {
-		b.note(c, server{})
-	}
-	b.asked = 0
-	for i := range b.held {
-		h := &b.held[i]
+	in.ask(now)
+	written := 0
+	for ; written < len(b.held); written++ {
+		h := &b.held[written]
 		in.record, in.seen = h.record, h.seen
 		if c, ok := connectionOf(&in.record); ok {
+			if _, open := b.ask[c]; open {
+				break
+			}
 			if s, ok := b.find(c); ok {
 				in.serve(&in.record, s)
 			}
 		}
 		in.write(h.packets)
 	}
-	b.held = b.held[:0]
-	return false
+	b.held = b.held[:copy(b.held, b.held[written:])]
+	return b.holds()
 }
 
-// ask notes what the kernel knows of the connections to ask for.
-func (in *Ingest) ask() {
+// ask asks for the connections that are old enough, and notes what the kernel
+// knows of them. Those that it was asked for often enough are not translated.
+func (in *Ingest) ask(now int64) {
 	b := &in.behind
 	b.query = b.query[:0]
-	for c := range b.ask {
-		b.query = append(b.query, bpf.FoveaTranslation{
-			Src: endOf(c.client, c.clientPort), Dst: endOf(c.service, c.servicePort), Protocol: c.protocol,
-		})
+	for c, a := range b.ask {
+		if now-a.since >= askAfter {
+			b.query = append(b.query, bpf.FoveaTranslation{
+				Src: endOf(c.client, c.clientPort), Dst: endOf(c.service, c.servicePort), Protocol: c.protocol,
+			})
+		}
 	}
 	in.Translate(b.query)
 	for i := range b.query {
 		t := &b.query[i]
-		if t.Found == 0 {
-			continue
+		c := connection{addressOf(&t.Src), addressOf(&t.Dst), t.Src.Port, t.Dst.Port, t.Protocol}
+		switch a := b.ask[c]; {
+		case t.Found != 0 && t.WentDst != t.SentDst:
+			b.note(c, addressOf(&t.WentDst))
+		case t.Found != 0 || a.asked+1 == maxAsks || now == math.MaxInt64:
+			b.note(c, server{})
+		default:
+			b.ask[c] = asking{a.since, a.asked + 1}
 		}
-		s := server(addressOf(&t.WentDst))
-		if t.WentDst == t.SentDst {
-			s = server{}
-		}
-		b.note(connection{addressOf(&t.Src), addressOf(&t.Dst), t.Src.Port, t.Dst.Port, t.Protocol}, s)
 	}
 }
 

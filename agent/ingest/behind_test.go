@@ -56,6 +56,8 @@ func (in *Ingest) all(t testing.TB) (lines []string) {
 }
 
 func TestBehindServices(t *testing.T) {
+	// later is after all events here.
+	const later = int64(1e12)
 	const client, front = "10.1.0.1:40000", "10.96.0.1:80"
 	first := func(e *bpf.FoveaEvent) *bpf.FoveaEvent {
 		e.Cause = uint8(bpf.FoveaEventCauseCAUSE_NEW)
@@ -71,7 +73,7 @@ func TestBehindServices(t *testing.T) {
 		if got := in.all(t); len(got) > 0 {
 			t.Errorf("before the kernel is asked: %v", got)
 		}
-		if in.Flush() {
+		if in.Flush(later) {
 			t.Error("more to ask")
 		}
 		in.Event(request(), second(3))
@@ -87,10 +89,10 @@ func TestBehindServices(t *testing.T) {
 		in.Event(first(request()), second(2))
 		in.Event(eventOf(client, "198.51.100.1:1", ifWeb, from|local), second(3))
 		in.Lost(0, 1, second(4))
-		if !in.Flush() {
+		if !in.Flush(later) {
 			t.Error("nothing to ask again")
 		}
-		if in.Flush() {
+		if in.Flush(later) {
 			t.Error("more to ask")
 		}
 		want := []string{"shop/web -> shop/api", "shop/web -> shop/api of shop/web", "shop/web -> reserved:world", "lost"}
@@ -103,11 +105,11 @@ func TestBehindServices(t *testing.T) {
 		in.Translate = kernel.translate
 		in.Event(first(request()), second(1))
 		for range maxAsks - 1 {
-			if !in.Flush() {
+			if !in.Flush(later) {
 				t.Error("nothing to ask again")
 			}
 		}
-		in.Flush()
+		in.Flush(later)
 		in.Event(request(), second(2))
 		want := []string{"shop/web -> shop/web(Service) of shop/web", "shop/web -> shop/web(Service) of shop/web"}
 		if diff := cmp.Diff(want, in.all(t)); diff != "" || kernel.asked != maxAsks {
@@ -118,20 +120,36 @@ func TestBehindServices(t *testing.T) {
 		in, kernel := newIngest(t), &tracking{server: "10.1.0.3"}
 		in.Translate = kernel.translate
 		in.Event(first(request()), second(1))
-		in.Flush()
+		in.Flush(later)
 		kernel.server = "10.1.0.66"
 		in.Event(first(request()), second(200))
-		in.Flush()
+		in.Flush(later)
 		want := []string{"shop/web -> shop/api of shop/web", "shop/web -> shop/new of shop/web"}
 		if diff := cmp.Diff(want, in.all(t)); diff != "" {
 			t.Error(diff)
+		}
+	})
+	t.Run("not asked too early", func(t *testing.T) {
+		in, kernel := newIngest(t), &tracking{server: "10.1.0.3"}
+		in.Translate = kernel.translate
+		in.Event(first(request()), second(1))
+		e := eventOf("10.1.0.1:40001", front, ifWeb, from|local)
+		in.Event(first(e), second(2))
+		if !in.Flush(second(1)+askAfter-1) || len(in.all(t)) > 0 {
+			t.Errorf("asked at once: %v", in.all(t))
+		}
+		if !in.Flush(second(2)) || len(in.all(t)) != 1 {
+			t.Errorf("of one that is old enough: %v", in.all(t))
+		}
+		if in.Flush(second(2)+askAfter) || len(in.all(t)) != 2 {
+			t.Errorf("in the end: %v", in.all(t))
 		}
 	})
 	t.Run("outside", func(t *testing.T) {
 		in, kernel := newIngest(t), &tracking{server: "198.51.100.1"}
 		in.Translate = kernel.translate
 		in.Event(first(request()), second(1))
-		in.Flush()
+		in.Flush(later)
 		if diff := cmp.Diff([]string{"shop/web -> shop/web(Service) of shop/web"}, in.all(t)); diff != "" {
 			t.Error(diff)
 		}
@@ -148,4 +166,22 @@ func TestBehindServices(t *testing.T) {
 			t.Errorf("%d records are held back", maxHeld+2-n)
 		}
 	})
+}
+
+// TestHeldIsUsed checks that what a record needs that is held back is not given to
+// others meanwhile.
+func TestHeldIsUsed(t *testing.T) {
+	in := newIngest(t)
+	n := in.Endpoints.Hold(endpoint.ForPod("prod", "shop", "gone", nil, nil))
+	in.behind.held = append(in.behind.held, held{record: history.Record{Source: uint32(n)}})
+	in.Endpoints.Drop(n)
+	in.release()
+	if got := in.Endpoints.At(n).Pod; got != "gone" {
+		t.Errorf("the record is of pod %q now", got)
+	}
+	in.behind.held = nil
+	in.release()
+	if got := in.Endpoints.At(n).Pod; got != "" {
+		t.Errorf("pod %q is kept", got)
+	}
 }

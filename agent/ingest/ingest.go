@@ -113,24 +113,23 @@ func (in *Ingest) write(packets uint64) {
 // history's readers, and now and then has the tables forget what is in no record
 // any more. It is to be called once a second or oftener: also while no event
 // comes, what the tables hold may change. It returns whether there is something
-// left to ask in a moment.
-func (in *Ingest) Flush() (again bool) {
-	again = in.unhold()
+// left to ask in a moment. Now is the time in nanoseconds since 1970.
+func (in *Ingest) Flush(now int64) (again bool) {
+	again = in.unhold(now)
 	in.History.Notify()
-	if !again && in.grown() {
+	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Drops.Grown() {
 		in.release()
 	}
 	return again
 }
 
-func (in *Ingest) grown() bool {
-	return in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Drops.Grown()
-}
-
-// release is called by the only goroutine that puts numbers into records, while
-// it holds none back, so that no number is on its way to one.
+// release is called by the only goroutine that puts numbers into records, so
+// that no number is on its way to one but those that are held back.
 func (in *Ingest) release() {
 	used := in.History.Used()
+	for i := range in.behind.held {
+		used.Add(&in.behind.held[i].record)
+	}
 	in.Drops.Release(used.Drops.Has)
 	in.Names.Release(used.Names.Has)
 	// Services hold endpoints.

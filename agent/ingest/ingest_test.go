@@ -361,7 +361,7 @@ func TestFlush(t *testing.T) {
 	in := newIngest(t)
 	changed := in.History.Changed()
 	in.Event(eventOf("10.1.0.1:1", "10.1.0.3:2", ifWeb, local), 1)
-	in.Flush()
+	in.Flush(second(2))
 	select {
 	case <-changed:
 	default:
@@ -378,7 +378,7 @@ func TestAllocations(t *testing.T) {
 			in.Event(e, second(1))
 		}
 		in.Lost(1, 2, second(1))
-		in.Flush()
+		in.Flush(second(2))
 	}
 	events()
 	if n := testing.AllocsPerRun(3, events); n != 0 {

@@ -32,7 +32,7 @@ func (f farEnds) SetFarAddresses(index uint32, addrs []netip.Addr, at int64) {
 }
 func (farEnds) Event(*bpf.FoveaEvent, int64) {}
 func (farEnds) Lost(int, uint64, int64)      {}
-func (farEnds) Flush() bool                  { return false }
+func (farEnds) Flush(int64) bool             { return false }
 
 // TestFarAddresses checks that the addresses that a pod has in its own namespace
 // are told: of a pod that was there before, that comes and gets them a moment

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/drop"
@@ -90,7 +91,7 @@ func (n *node) event() {
 	e.Src.Words, e.Dst.Words = words(netip.AddrFrom4([4]byte{192, 0, 2, 1})), words(address(serial))
 	n.ingest.Event(&e, n.now())
 	if n.written++; n.written%flushEvery == 0 {
-		n.ingest.Flush()
+		n.ingest.Flush(time.Now().UnixNano())
 	}
 }
 

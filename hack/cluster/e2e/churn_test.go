@@ -25,9 +25,6 @@ const (
 	// often the oldest is.
 	churnTime  = 2 * time.Minute
 	churnEvery = 400 * time.Millisecond
-	// callTime is for how long flows of a connection come, before and after the
-	// server told of it.
-	callTime = 15 * time.Second
 	// soon is what is soon for an address to be another pod's.
 	soon = time.Second
 )
@@ -170,22 +167,19 @@ func (c *churnTally) judge(t *testing.T, f *flowpb.Flow) {
 	}
 	// A connection that a pod did not get to say a word on is in no report, and
 	// the next with its address may have its port.
-	calls = slices.DeleteFunc(slices.Clone(calls), func(r report.Connection) bool {
-		return f.GetTime().AsTime().Sub(r.Time).Abs() > callTime
-	})
-	// Of two with the same ports it is not known whose the flow is.
-	if len(calls) == 0 || slices.ContainsFunc(calls, func(r report.Connection) bool { return r.Peer != calls[0].Peer }) {
+	want := peer(calls, f.GetTime().AsTime())
+	if want == "" {
 		return
 	}
 	switch who := name(caller); {
-	case who == calls[0].Peer:
+	case who == want:
 		c.named++
 	case isUnknown(who):
 		c.unknown++
 	default:
 		c.wrong++
 		if c.shown++; c.shown <= 5 {
-			t.Errorf("%s called at %v, told is %s: %v", calls[0].Peer, calls[0].Time, who, f)
+			t.Errorf("%s called, told is %s: %v", want, who, f)
 		}
 	}
 }

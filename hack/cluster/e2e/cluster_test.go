@@ -32,19 +32,23 @@ func TestCluster(t *testing.T) {
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *fixture)
+				// Long ones are run with one of both.
+				only cluster.ProxyMode
 			}{
-				{"agent starts", testAgentStarts},
-				{"clients reach servers", testClients},
-				{"cron job", testCronJob},
-				{"hubble shows flows", testHubble},
-				{"names", testNames},
-				{"names without API server", testNamesWithoutAPI},
-				{"agents killed", testAgentKilled},
-				{"churn", testChurn},
-				{"without API server", testWithoutAPIServer},
-				{"close", testClose},
+				{"agent starts", testAgentStarts, ""},
+				{"clients reach servers", testClients, ""},
+				{"cron job", testCronJob, cluster.Iptables},
+				{"hubble shows flows", testHubble, ""},
+				{"names", testNames, ""},
+				{"names without API server", testNamesWithoutAPI, cluster.Nftables},
+				{"agents killed", testAgentKilled, cluster.Nftables},
+				{"churn", testChurn, cluster.Iptables},
+				{"without API server", testWithoutAPIServer, ""},
+				{"close", testClose, ""},
 			} {
-				t.Run(test.name, func(t *testing.T) { test.run(t, f) })
+				if test.only == "" || test.only == proxy {
+					t.Run(test.name, func(t *testing.T) { test.run(t, f) })
+				}
 			}
 		})
 	}

@@ -51,12 +51,14 @@ type verdict struct {
 	unknown map[string]int
 	// behind tells of each connection with a service whether its server was named.
 	behind map[[2]netip.AddrPort]bool
+	// unnamed are flows of which it was not, one for each service.
+	unnamed map[string]*flowpb.Flow
 	// shown are the mistakes, one of each kind.
 	shown map[string]string
 }
 
 func newVerdict(know *truth) *verdict {
-	return &verdict{truth: know, unknown: map[string]int{}, behind: map[[2]netip.AddrPort]bool{}, shown: map[string]string{}}
+	return &verdict{truth: know, unknown: map[string]int{}, behind: map[[2]netip.AddrPort]bool{}, unnamed: map[string]*flowpb.Flow{}, shown: map[string]string{}}
 }
 
 // report judges flows, of which there should be so many.
@@ -89,7 +91,7 @@ func (v *verdict) report(t *testing.T, flows []*flowpb.Flow, want int) {
 		t.Errorf("%.2f%% of ends are unknown", 100*part)
 	}
 	if len(v.behind) == 0 || float64(named)/float64(len(v.behind)) < minBehind {
-		t.Errorf("the server is named in %d of %d connections to services", named, len(v.behind))
+		t.Errorf("the server is named in %d of %d connections to services: not in %v", named, len(v.behind), v.unnamed)
 	}
 }
 
@@ -99,7 +101,7 @@ var serverPorts = map[uint16]bool{53: true, 443: true, 5353: true, 6443: true, 8
 // judgeWay judges which way the flow and its connection go.
 func (v *verdict) judgeWay(f *flowpb.Flow, src, dst netip.AddrPort) {
 	reply := serverPorts[src.Port()]
-	if reply == serverPorts[dst.Port()] {
+	if reply == serverPorts[dst.Port()] || f.GetVerdict() != flowpb.Verdict_FORWARDED {
 		return
 	}
 	v.ends++
@@ -193,13 +195,15 @@ func (v *verdict) judgeBehind(f *flowpb.Flow, service string, at, other netip.Ad
 	key := [2]netip.AddrPort{other, at}
 	who := name(e)
 	if _, known := v.apps[who]; !known {
-		if !v.behind[key] {
-			v.behind[key] = strings.Contains(who, "reserved:kube-apiserver")
+		if f.GetVerdict() == flowpb.Verdict_FORWARDED && !v.behind[key] {
+			if v.behind[key] = strings.Contains(who, "reserved:kube-apiserver"); !v.behind[key] {
+				v.unnamed[at.String()] = f
+			}
 		}
 		return
 	}
 	v.behind[key] = true
-	if server, ok := v.servers[key]; ok && server != who {
+	if server := peer(v.calls[key], f.GetTime().AsTime()); server != "" && server != who {
 		wrong("is %s behind %s, want %s, who answered", who, service, server)
 	} else if v.apps[who] != v.selects[service] {
 		wrong("is %s behind %s, which selects %s", who, service, v.selects[service])

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fovea-obs/fovea/hack/cluster"
 	"github.com/fovea-obs/fovea/hack/cluster/workload/report"
@@ -27,8 +28,8 @@ type truth struct {
 	// port that they have at every node.
 	services  map[netip.AddrPort]string
 	nodePorts map[uint16]string
-	// servers is who answered a client's socket, by it and by what it called.
-	servers map[[2]netip.AddrPort]string
+	// calls are what clients say of their sockets, by them and by what they called.
+	calls map[[2]netip.AddrPort][]report.Connection
 	// apps are the apps of pods, and those that services select.
 	apps, selects map[string]string
 }
@@ -64,7 +65,7 @@ func (f *fixture) learn(ctx context.Context, t *testing.T) *truth {
 	know := &truth{
 		pods: map[netip.Addr]string{}, nodes: map[netip.Addr]string{},
 		services: map[netip.AddrPort]string{}, nodePorts: map[uint16]string{},
-		servers: map[[2]netip.AddrPort]string{}, apps: map[string]string{}, selects: map[string]string{},
+		calls: map[[2]netip.AddrPort][]report.Connection{}, apps: map[string]string{}, selects: map[string]string{},
 	}
 	check(t, f.learnPods(ctx, know))
 	check(t, f.learnServices(ctx, know))
@@ -103,9 +104,29 @@ func (know *truth) learnNode(n *cluster.Node) error {
 func (know *truth) called(reports []report.Connection) {
 	for _, r := range reports {
 		if r.Event == report.Called && r.Error == "" {
-			know.servers[[2]netip.AddrPort{r.Local, r.Remote}] = r.Peer
+			key := [2]netip.AddrPort{r.Local, r.Remote}
+			know.calls[key] = append(know.calls[key], r)
 		}
 	}
+}
+
+// callTime is for how long flows of a connection come, before and after its ends
+// told of it.
+const callTime = 15 * time.Second
+
+// peer is who was at the other end of a connection at a time, as the reports of it
+// say; "" if none does, or if two do.
+func peer(reports []report.Connection, at time.Time) (who string) {
+	for _, r := range reports {
+		switch {
+		case at.Sub(r.Time).Abs() > callTime || r.Peer == who:
+		case who != "":
+			return ""
+		default:
+			who = r.Peer
+		}
+	}
+	return who
 }
 
 func (f *fixture) learnPods(ctx context.Context, know *truth) error {
