@@ -19,13 +19,36 @@ func (s *state) makeCgroup(node string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := filepath.Join("/", filepath.Base(s.dir), node)
+	cluster := filepath.Base(s.dir)
 	for _, r := range roots {
-		if err := os.MkdirAll(filepath.Join(r, name), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(r, cluster, node), 0o755); err != nil {
 			return "", fmt.Errorf("make control group: %w", err)
 		}
+		if err := passControllers(r, filepath.Join(r, cluster)); err != nil {
+			return "", err
+		}
 	}
-	return name, nil
+	return filepath.Join("/", cluster, node), nil
+}
+
+// passControllers gives all that a hierarchy of version 2 controls to groups
+// below each of the groups, the outermost first. In version 1 they have it.
+func passControllers(groups ...string) error {
+	for _, g := range groups {
+		all, err := os.ReadFile(filepath.Join(g, "cgroup.controllers"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read controllers: %w", err)
+		}
+		for _, c := range strings.Fields(string(all)) {
+			if err := os.WriteFile(filepath.Join(g, "cgroup.subtree_control"), []byte("+"+c), 0o644); err != nil {
+				return fmt.Errorf("pass the controller %s on: %w", c, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (s *state) removeCgroups(ctx context.Context) error {

@@ -14,7 +14,7 @@ import (
 
 // Node is a node of a cluster, with containerd, a kubelet and kube-proxy.
 type Node struct {
-	// The network: name, namespace and addresses.
+	// The network: name, namespace and addresses. It belongs to the cluster.
 	*lab.Node
 	// Bridge tells that pods are connected by a bridge, and not each by itself.
 	Bridge  bool

@@ -11,12 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -24,7 +22,7 @@ import (
 )
 
 // surroundings is what a cluster must leave as it was.
-type surroundings struct{ mounts, links []string }
+type surroundings struct{ mounts, links, settings []string }
 
 func lookAround(t *testing.T) surroundings {
 	t.Helper()
@@ -36,7 +34,24 @@ func lookAround(t *testing.T) surroundings {
 	for _, l := range links {
 		s.links = append(s.links, l.Attrs().Name)
 	}
+	for _, pattern := range []string{"vm/*", "kernel/panic*", "kernel/keys/*", "fs/inotify/*", "net/ipv?/*forward*"} {
+		files, err := filepath.Glob(filepath.Join("/proc/sys", pattern))
+		check(t, err)
+		for _, f := range files {
+			if value, err := os.ReadFile(f); err == nil { // some can only be written
+				s.settings = append(s.settings, fmt.Sprintf("%s: %s", f, value))
+			}
+		}
+	}
 	return s
+}
+
+// unchanged checks that all is as it was.
+func (s surroundings) unchanged(t *testing.T) {
+	t.Helper()
+	if diff := cmp.Diff(s, lookAround(t), cmp.AllowUnexported(surroundings{})); diff != "" {
+		t.Errorf("before - and after +\n%s", diff)
+	}
 }
 
 func testClose(t *testing.T, f *fixture) {
@@ -47,9 +62,7 @@ func testClose(t *testing.T, f *fixture) {
 	}
 	check(t, f.Close())
 	gone(ctx, t, f.Dir(), children)
-	if after := lookAround(t); !slices.Equal(after.mounts, f.before.mounts) || !slices.Equal(after.links, f.before.links) {
-		t.Errorf("before %q, after %q", f.before, after)
-	}
+	f.before.unchanged(t)
 }
 
 // TestKilled kills a program that has a cluster. Processes and mounts end with
@@ -78,9 +91,7 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("a cluster of %d processes in %q", len(children), dir)
 	}
 	awaitEnd(ctx, t, children)
-	if after := lookAround(t); !slices.Equal(after.mounts, before.mounts) || !slices.Equal(after.links, before.links) {
-		t.Errorf("before %q, after %q", before, after)
-	}
+	before.unchanged(t)
 	check(t, cluster.Sweep())
 	gone(ctx, t, dir, children)
 }
@@ -97,9 +108,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	if children := descendants(t, os.Getpid()); len(children) != 0 {
 		t.Errorf("left %v", children)
 	}
-	if after := lookAround(t); !slices.Equal(after.mounts, before.mounts) || !slices.Equal(after.links, before.links) {
-		t.Errorf("before %q, after %q", before, after)
-	}
+	before.unchanged(t)
 }
 
 // gone checks that nothing is left of a cluster that had this directory.
@@ -114,64 +123,4 @@ func gone(ctx context.Context, t *testing.T, dir string, processes []process) {
 			t.Errorf("left control groups %q", groups)
 		}
 	}
-}
-
-// process is one of all times: numbers are given again.
-type process struct {
-	pid     int
-	started string
-	name    string
-}
-
-// awaitEnd waits for processes that were killed.
-func awaitEnd(ctx context.Context, t *testing.T, processes []process) {
-	t.Helper()
-	for _, p := range processes {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		eventually(ctx, t, func() error {
-			if now, _, ok := readProcess(p.pid); ok && now == p {
-				return fmt.Errorf("process %d %s is left", p.pid, p.name)
-			}
-			return nil
-		})
-		cancel()
-	}
-}
-
-// descendants are the processes that a process started, with what they started.
-func descendants(t *testing.T, pid int) []process {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	check(t, err)
-	children := map[int][]process{}
-	for _, s := range stats {
-		pid, err := strconv.Atoi(strings.Split(s, "/")[2])
-		check(t, err)
-		if p, parent, ok := readProcess(pid); ok {
-			children[parent] = append(children[parent], p)
-		}
-	}
-	var all []process
-	for queue := children[pid]; len(queue) > 0; queue = queue[1:] {
-		all = append(all, queue[0])
-		queue = append(queue, children[queue[0].pid]...)
-	}
-	return all
-}
-
-// readProcess reads a process that need not be there.
-func readProcess(pid int) (p process, parent int, ok bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return process{}, 0, false
-	}
-	// The name is in parentheses and may have any in it.
-	head, tail, _ := strings.Cut(string(text), "(")
-	end := strings.LastIndex(tail, ") ")
-	fields := strings.Fields(tail[end+2:])
-	if end < 0 || head == "" || len(fields) < 20 {
-		return process{}, 0, false
-	}
-	parent, err = strconv.Atoi(fields[1])
-	return process{pid: pid, name: tail[:end], started: fields[19]}, parent, err == nil
 }

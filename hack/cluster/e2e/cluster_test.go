@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"context"
+	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,6 +38,7 @@ func TestCluster(t *testing.T) {
 				// Long ones are run with one of both.
 				only cluster.ProxyMode
 			}{
+				{"access", testAccess, ""},
 				{"agent starts", testAgentStarts, ""},
 				{"clients reach servers", testClients, ""},
 				{"cron job", testCronJob, cluster.Iptables},
@@ -69,17 +73,42 @@ func newFixture(t *testing.T, proxy cluster.ProxyMode) *fixture {
 	// The first start builds Kubernetes.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
-	c, err := cluster.Start(ctx, cluster.Config{Proxy: proxy, PodAddresses: podAddresses})
+	c, err := cluster.Start(ctx, cluster.Config{
+		Proxy: proxy, PodAddresses: podAddresses, Names: map[string]netip.Addr{outsideName: outsideAddr},
+	})
 	check(t, err)
 	t.Cleanup(func() { check(t, c.Close()) })
-	f := &fixture{Cluster: c, before: before}
 	dir := t.TempDir()
 	for image, path := range map[string]string{"workload": "hack/cluster/workload", "fovea": "."} {
-		program := dir + "/" + image
+		program := filepath.Join(dir, image)
 		check(t, cluster.Build(ctx, program, path))
 		check(t, c.LoadImage(ctx, "fovea.test/"+image+":1", program))
 	}
-	return f
+	startOutside(t, c, filepath.Join(dir, "workload"))
+	return &fixture{Cluster: c, before: before}
+}
+
+// outsideName is a server outside the cluster, which its DNS knows.
+const outsideName = "api.example.com"
+
+var outsideAddr = netip.MustParseAddr("203.0.113.7")
+
+// startOutside starts a server outside the cluster, which ends with it.
+func startOutside(t *testing.T, c *cluster.Cluster, workload string) {
+	t.Helper()
+	check(t, c.Lab().AddOutside(outsideAddr))
+	cmd := exec.Command(workload, "server")
+	cmd.Env = []string{"POD_NAMESPACE=outside", "POD_NAME=api"}
+	check(t, c.Lab().Fabric().Start(cmd))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cmd.Wait() // it is killed
+	}()
+	t.Cleanup(func() {
+		check(t, c.Close())
+		<-done
+	})
 }
 
 // testContext ends with the test, or when it takes far too long.

@@ -36,6 +36,7 @@ func (f *fixture) targets() []target {
 		{"http://db:8080", "shop/db-", true},
 		{"http://db-0.db:8080", "shop/db-0", true},
 		{"udp://db-1.db:8080", "shop/db-1", true},
+		{"http://" + outsideName + ":8080", "outside/api", false},
 	}
 	for _, n := range f.Nodes() {
 		for _, a := range []netip.Addr{n.IPv4, n.IPv6} {

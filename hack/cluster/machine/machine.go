@@ -46,22 +46,6 @@ type Machine struct {
 	decoder  *json.Decoder
 }
 
-// Command is what the first process is to do.
-type Command struct {
-	// Do is "start" or "stop".
-	Do   string `json:"do"`
-	Name string `json:"name"`
-	// Path, Args (without the name) and Env are of what to start.
-	Path string   `json:"path,omitempty"`
-	Args []string `json:"args,omitempty"`
-	Env  []string `json:"env,omitempty"`
-}
-
-// Answer to a command.
-type Answer struct {
-	Error string `json:"error,omitempty"`
-}
-
 // Start starts a machine, on which nothing runs yet. The caller must Close it
 // before the node.
 func Start(c Config) (*Machine, error) {
@@ -119,9 +103,6 @@ func (m *Machine) start(c Config) error {
 	return nil
 }
 
-// Dirs are the directories that a machine has to itself.
-func Dirs() []string { return []string{"run", "var/lib", "var/log"} }
-
 // Dir is where a directory of the machine, as /run, is found outside of it.
 func (m *Machine) Dir(path string) string { return filepath.Join(m.dir, path) }
 
@@ -177,10 +158,11 @@ func (m *Machine) answer() (Answer, error) {
 
 // ended adds to an error what the first process last said.
 func (m *Machine) ended(err error) error {
-	text, readErr := os.ReadFile(m.Log("pid1"))
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the machine's first process ended")
+	if errors.Is(err, io.EOF) { // it is about to be waited for
+		<-m.done
+		err = fmt.Errorf("the machine's first process ended: %w", m.err)
 	}
+	text, readErr := os.ReadFile(m.Log("pid1"))
 	return errors.Join(fmt.Errorf("%w: %s", err, text), readErr)
 }
 
