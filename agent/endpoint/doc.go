@@ -12,4 +12,19 @@
 // seen on; an address is only evidence. The other end is looked up by address,
 // at the flow's time: an address has intervals, and what it meant is kept for a
 // while after it ended. What is not known is told as unknown.
+//
+// # Which interface
+//
+// A source that does not know interfaces says that an endpoint is local. The
+// datapath says which addresses the far end of each interface has
+// ([Table.SetFarAddresses]), and the endpoint is behind the one that has its
+// address, for as long as that exists. What a far end has is known, and counts
+// more than what a source says of an address.
+//
+// # What is told late
+//
+// With [Table.Await], flows may come before it is told who their ends are. Each
+// interface and each address of which nothing is known then has a number of its
+// own, and whoever it turns out to be gets that number too: who holds it sees
+// the endpoint from then on, by an [Table.Epoch] of its own.
 package endpoint

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// maxLate is how many unknown addresses are remembered at once.
+	// maxLate is how many unknown addresses are waited for at once. Of twice as
+	// many it is remembered that they were.
 	maxLate = 4096
 	// awaited stands for an address that may be told of later.
 	awaited = ^Number(0)
@@ -63,16 +64,23 @@ func (t *Table) Await(d time.Duration) {
 func (t *Table) Waiting(now int64) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := &t.late
+	t.late.expire(now)
+	if len(t.late.queue) == 0 {
+		return forever
+	}
+	return t.late.queue[0].since
+}
+
+// expire forgets what need not be waited for any more, up to the oldest that is.
+func (l *late) expire(now int64) {
 	for len(l.queue) > 0 {
 		w := l.queue[0]
 		if l.open[w.number] && w.since+l.await > now {
-			return w.since
+			return
 		}
 		delete(l.open, w.number)
 		l.queue = l.queue[1:]
 	}
-	return forever
 }
 
 // learn notes where pods have their addresses.
@@ -131,6 +139,7 @@ func (t *Table) endsLate(index uint32, a netip.Addr, at int64) (local, remote Nu
 }
 
 func (l *late) wait(w waiting) {
+	l.expire(w.since)
 	l.open[w.number] = true
 	l.queue = append(l.queue, w)
 }
@@ -145,7 +154,10 @@ func (t *Table) awaitAddress(a netip.Addr, at int64) Number {
 		}
 		return Unknown
 	}
-	if len(l.addrs) >= maxLate {
+	if l.expire(at); len(l.open) >= maxLate {
+		return Unknown
+	}
+	if len(l.addrs) >= 2*maxLate {
 		clear(l.addrs)
 	}
 	l.given++

@@ -1,3 +1,7 @@
-// Package ingest turns the kernel's events into records: it asks the tables who
-// the two ends are, and is the only writer of the history.
+// Package ingest turns the datapath's events into records of the history, with
+// the names of their ends. It is the only writer of the history.
+//
+// Most events become a record at once. One of a new connection to a service is
+// held back, with those behind it, until the kernel was asked who is behind the
+// service: see behind.go.
 package ingest
