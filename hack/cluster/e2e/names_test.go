@@ -49,8 +49,9 @@ type verdict struct {
 	flows, ends, wrong int
 	// unknown is how many ends are told as unknown, by what the truth is.
 	unknown map[string]int
-	// behind tells of each connection with a service whether its server was named.
-	behind map[[2]netip.AddrPort]bool
+	// behind tells of each connection with a service whether its server was named,
+	// answered whether there was one: a service may have none for a while.
+	behind, answered map[[2]netip.AddrPort]bool
 	// unnamed are flows of which it was not, one for each service.
 	unnamed map[string]*flowpb.Flow
 	// shown are the mistakes, one of each kind.
@@ -58,7 +59,7 @@ type verdict struct {
 }
 
 func newVerdict(know *truth) *verdict {
-	return &verdict{truth: know, unknown: map[string]int{}, behind: map[[2]netip.AddrPort]bool{}, unnamed: map[string]*flowpb.Flow{}, shown: map[string]string{}}
+	return &verdict{truth: know, unknown: map[string]int{}, behind: map[[2]netip.AddrPort]bool{}, answered: map[[2]netip.AddrPort]bool{}, unnamed: map[string]*flowpb.Flow{}, shown: map[string]string{}}
 }
 
 // report judges flows, of which there should be so many.
@@ -72,15 +73,15 @@ func (v *verdict) report(t *testing.T, flows []*flowpb.Flow, want int) {
 		unknown += n
 	}
 	missing := map[string]int{}
-	for c, is := range v.behind {
-		if is {
+	for c := range v.answered {
+		if v.behind[c] {
 			named++
 		} else {
 			missing[c[1].String()]++
 		}
 	}
 	t.Logf("%d flows: %d wrong ends of %d, %d unknown %v; the server named in %d of %d connections to services, not at %v",
-		v.flows, v.wrong, v.ends, unknown, v.unknown, named, len(v.behind), missing)
+		v.flows, v.wrong, v.ends, unknown, v.unknown, named, len(v.answered), missing)
 	for _, kind := range slices.Sorted(maps.Keys(v.shown)) {
 		t.Errorf("%s: %s", kind, v.shown[kind])
 	}
@@ -90,8 +91,8 @@ func (v *verdict) report(t *testing.T, flows []*flowpb.Flow, want int) {
 	if part := float64(unknown) / float64(v.ends); part > maxUnknown {
 		t.Errorf("%.2f%% of ends are unknown", 100*part)
 	}
-	if len(v.behind) == 0 || float64(named)/float64(len(v.behind)) < minBehind {
-		t.Errorf("the server is named in %d of %d connections to services: not in %v", named, len(v.behind), v.unnamed)
+	if len(v.answered) == 0 || float64(named)/float64(len(v.answered)) < minBehind {
+		t.Errorf("the server is named in %d of %d connections to services: not in %v", named, len(v.answered), v.unnamed)
 	}
 }
 
@@ -160,7 +161,7 @@ func ends(f *flowpb.Flow) (src, dst netip.AddrPort, ok bool) {
 func (v *verdict) judgeEnd(f *flowpb.Flow, which string, at, other netip.AddrPort, e *flowpb.Endpoint, s *flowpb.Service) {
 	v.ends++
 	wrong := func(format string, args ...any) { v.mistake(f, which+" "+fmt.Sprintf(format, args...)) }
-	service := v.serviceAt(at)
+	service := v.serviceAt(at, protocol(f))
 	told := ""
 	if s != nil {
 		told = s.GetNamespace() + "/" + s.GetName()
@@ -193,6 +194,9 @@ func (v *verdict) judgeBehind(f *flowpb.Flow, service string, at, other netip.Ad
 		return
 	}
 	key := [2]netip.AddrPort{other, at}
+	if f.GetVerdict() == flowpb.Verdict_FORWARDED && f.GetIsReply().GetValue() {
+		v.answered[key] = true
+	}
 	who := name(e)
 	if _, known := v.apps[who]; !known {
 		if f.GetVerdict() == flowpb.Verdict_FORWARDED && !v.behind[key] {
@@ -211,14 +215,22 @@ func (v *verdict) judgeBehind(f *flowpb.Flow, service string, at, other netip.Ad
 }
 
 // serviceAt is the service that is reached at an address and port, if any.
-func (v *verdict) serviceAt(a netip.AddrPort) string {
-	if s := v.services[a]; s != "" {
+func (v *verdict) serviceAt(a netip.AddrPort, protocol string) string {
+	if s := v.services[socket{a, protocol}]; s != "" {
 		return s
 	}
 	if v.nodes[a.Addr()] != "" {
-		return v.nodePorts[a.Port()]
+		return v.nodePorts[nodePort{a.Port(), protocol}]
 	}
 	return ""
+}
+
+// protocol is a flow's, as Kubernetes calls it.
+func protocol(f *flowpb.Flow) string {
+	if f.GetL4().GetUDP() != nil {
+		return "UDP"
+	}
+	return "TCP"
 }
 
 // nameAt is the pod that has an address, or what else does.

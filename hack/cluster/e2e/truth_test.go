@@ -25,13 +25,24 @@ type truth struct {
 	// nodes are the names of nodes by their addresses.
 	nodes map[netip.Addr]string
 	// services are the names of services by where they are reached, and by the
-	// port that they have at every node.
-	services  map[netip.AddrPort]string
-	nodePorts map[uint16]string
+	// port that they have at every node, all for TCP and UDP apart.
+	services  map[socket]string
+	nodePorts map[nodePort]string
 	// calls are what clients say of their sockets, by them and by what they called.
 	calls map[[2]netip.AddrPort][]report.Connection
 	// apps are the apps of pods, and those that services select.
 	apps, selects map[string]string
+}
+
+// socket is where something is reached, by TCP or UDP.
+type socket struct {
+	at       netip.AddrPort
+	protocol string
+}
+
+type nodePort struct {
+	port     uint16
+	protocol string
 }
 
 // list reads objects of a kind into to, which is a pointer to a list of items.
@@ -64,7 +75,7 @@ func (f *fixture) learn(ctx context.Context, t *testing.T) *truth {
 	t.Helper()
 	know := &truth{
 		pods: map[netip.Addr]string{}, nodes: map[netip.Addr]string{},
-		services: map[netip.AddrPort]string{}, nodePorts: map[uint16]string{},
+		services: map[socket]string{}, nodePorts: map[nodePort]string{},
 		calls: map[[2]netip.AddrPort][]report.Connection{}, apps: map[string]string{}, selects: map[string]string{},
 	}
 	check(t, f.learnPods(ctx, know))
@@ -159,7 +170,10 @@ func (f *fixture) learnServices(ctx context.Context, know *truth) error {
 			Spec struct {
 				ClusterIPs []string
 				Selector   map[string]string
-				Ports      []struct{ Port, NodePort uint16 }
+				Ports      []struct {
+					Port, NodePort uint16
+					Protocol       string
+				}
 			}
 		}
 	}
@@ -171,11 +185,11 @@ func (f *fixture) learnServices(ctx context.Context, know *truth) error {
 		know.selects[s.name()] = s.Spec.Selector["app"] + s.Spec.Selector["k8s-app"]
 		for _, p := range s.Spec.Ports {
 			if p.NodePort != 0 {
-				know.nodePorts[p.NodePort] = s.name()
+				know.nodePorts[nodePort{p.NodePort, p.Protocol}] = s.name()
 			}
 			for _, text := range s.Spec.ClusterIPs {
 				if a, err := netip.ParseAddr(strings.TrimSpace(text)); err == nil {
-					know.services[netip.AddrPortFrom(a, p.Port)] = s.name()
+					know.services[socket{netip.AddrPortFrom(a, p.Port), p.Protocol}] = s.name()
 				}
 			}
 		}
