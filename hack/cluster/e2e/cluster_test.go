@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // podAddresses are few more than there are pods on a node, so that an address is
 // soon given to the next.
-const podAddresses = 13
+const podAddresses = 12
 
 // testTimeout is how long a test on a cluster may take.
 const testTimeout = 3 * time.Minute
