@@ -121,16 +121,21 @@ func (know *truth) called(reports []report.Connection) {
 	}
 }
 
-// callTime is for how long flows of a connection come, before and after its ends
-// told of it.
-const callTime = 15 * time.Second
+// A connection is reported when its ends have said who they are: flows of it come
+// from reportedAfter before that on. Those that come later than flowsUntil after it
+// are not judged by it: a pod that ended may have left a connection with the same
+// ports that nobody reported, of which the last counts are told seconds later.
+const (
+	reportedAfter = time.Second
+	flowsUntil    = 2 * time.Second
+)
 
 // peer is who was at the other end of a connection at a time, as the reports of it
 // say; "" if none does, or if two do.
 func peer(reports []report.Connection, at time.Time) (who string) {
 	for _, r := range reports {
 		switch {
-		case at.Sub(r.Time).Abs() > callTime || r.Peer == who:
+		case at.Before(r.Time.Add(-reportedAfter)) || at.After(r.Time.Add(flowsUntil)) || r.Peer == who:
 		case who != "":
 			return ""
 		default:
