@@ -26,5 +26,5 @@
 // With [Table.Await], flows may come before it is told who their ends are. Each
 // interface and each address of which nothing is known then has a number of its
 // own, and whoever it turns out to be gets that number too: who holds it sees
-// the endpoint from then on, by an [Table.Epoch] of its own.
+// the endpoint from then on, and [Table.Epoch] changes.
 package endpoint

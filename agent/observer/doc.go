@@ -69,7 +69,7 @@
 // filter on something that no flow of this agent has, such as HTTP, matches
 // nothing, but its value is checked.
 //
-// A list of filters may have 1,000 of them and 128 KiB, as each flow is held
+// A list of filters may have 128 of them and 128 KiB, as each flow is held
 // against all. How many may ask at a time is the server's to bound: see package
 // rpc.
 //
