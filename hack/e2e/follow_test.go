@@ -209,6 +209,13 @@ func (f *follower) awaitSums(ctx context.Context, want map[key]sum) (map[key]sum
 	return missing, err
 }
 
+// newest returns the time of the newest flow so far.
+func (f *follower) newest() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
+}
+
 // snapshot returns the sums so far.
 func (f *follower) snapshot() map[key]sum {
 	f.mu.Lock()

@@ -10,9 +10,14 @@ import (
 	"github.com/fovea-obs/fovea/hack/lab/capture"
 )
 
-// lastCounts is how long after the traffic the last counts may come: the
-// default interval, a sweep, and time for a busy machine.
-const lastCounts = 12 * time.Second
+const (
+	// lastCounts is how long after the traffic the last counts may be told, by
+	// the flows' own times: the default interval, a sweep, and time for a busy
+	// machine.
+	lastCounts = 12 * time.Second
+	// reading is how long those may take who read and judge all flows.
+	reading = time.Minute
+)
 
 // watch captures the same interfaces twice: inner within the time in which the
 // agent watches, and outer around it. What both saw the same of, the agent must
@@ -58,14 +63,18 @@ func (w *watch) compare(t *testing.T, f *follower) map[key]sum {
 	r, err := w.inner.Stop()
 	check(t, err)
 	inner := w.ours(captured(r), r.Interfaces)
-	ctx, cancel := context.WithTimeout(t.Context(), lastCounts)
+	ctx, cancel := context.WithTimeout(t.Context(), lastCounts+reading)
 	defer cancel()
 	start := time.Now()
 	if missing, err := f.awaitSums(ctx, inner); err != nil {
 		complain(t, differences(missing, missing, f.snapshotOf(missing)))
 		t.Fatal(err)
 	}
-	t.Logf("the last counts of %d keys came %v after the traffic", len(inner), time.Since(start).Round(time.Millisecond))
+	late := f.newest().Sub(start)
+	t.Logf("the last counts of %d keys were told %v after the traffic", len(inner), late.Round(time.Millisecond))
+	if late > lastCounts {
+		t.Errorf("the last counts were told %v after the traffic, want at most %v", late, lastCounts)
+	}
 	r, err = w.outer.Stop()
 	check(t, err)
 	got := f.snapshot()
