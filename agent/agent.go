@@ -21,9 +21,9 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/datapath"
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/kube"
@@ -48,7 +48,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	events.Started()
 	endpoints := endpoint.NewTable(cfg.ClusterName, events.Endpoint)
 	services := service.NewTable(cfg.ClusterName, endpoints, events.Service)
-	names, drops := dns.NewTable(), drop.NewTable()
+	names, fates := dns.NewTable(), fate.NewTable()
 	var source *static.Source
 	if cfg.EndpointsFile != "" {
 		source = static.New(static.Config{
@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 	obs := observer.New(observer.Config{
-		History: hist, Endpoints: endpoints, Services: services, Names: names, Drops: drops,
+		History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates,
 		Events:   events,
 		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
 		Instance: instance(), Started: time.Now(),
@@ -113,7 +113,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		obs.Run,
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{
-				History: hist, Endpoints: endpoints, Services: services, Names: names, Drops: drops,
+				History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates,
 				Translate: dp.Translate,
 			})
 		},

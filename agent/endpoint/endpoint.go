@@ -59,6 +59,9 @@ func (e *Endpoint) IsNode() bool {
 	return e.Identity == identityHost || e.Identity == identityRemoteNode || e.Identity == identityAPIServer
 }
 
+// IsHost tells whether the endpoint is this node.
+func (e *Endpoint) IsHost() bool { return e.Identity == identityHost }
+
 // ForPod returns the endpoint of a pod that has these Kubernetes labels. Like
 // Hubble, it adds the pod's namespace and cluster as labels. An endpoint that is
 // not of Kubernetes may lack the names.

@@ -34,7 +34,7 @@ type Columns struct {
 	Source, Destination [ChunkSize]uint32
 	SourceService       [ChunkSize]uint32
 	DestinationService  [ChunkSize]uint32
-	Drop, Names         [ChunkSize]uint32
+	Fate, Names         [ChunkSize]uint32
 	SrcPort, DstPort    [ChunkSize]uint16
 	TCPFlags            [ChunkSize]uint16
 	SrcMAC, DstMAC      [ChunkSize][6]byte
@@ -50,7 +50,7 @@ func (c *Columns) set(i int, r *Record) {
 	c.Interface[i] = r.Interface
 	c.Source[i], c.Destination[i] = r.Source, r.Destination
 	c.SourceService[i], c.DestinationService[i] = r.SourceService, r.DestinationService
-	c.Drop[i], c.Names[i] = r.Drop, r.Names
+	c.Fate[i], c.Names[i] = r.Fate, r.Names
 	c.SrcPort[i], c.DstPort[i] = r.SrcPort, r.DstPort
 	c.TCPFlags[i] = r.TCPFlags
 	c.SrcMAC[i], c.DstMAC[i] = r.SrcMAC, r.DstMAC
@@ -65,7 +65,7 @@ func (c *Columns) get(i int, r *Record) {
 		Interface: c.Interface[i],
 		Source:    c.Source[i], Destination: c.Destination[i],
 		SourceService: c.SourceService[i], DestinationService: c.DestinationService[i],
-		Drop: c.Drop[i], Names: c.Names[i],
+		Fate: c.Fate[i], Names: c.Names[i],
 		SrcPort: c.SrcPort[i], DstPort: c.DstPort[i],
 		TCPFlags: c.TCPFlags[i],
 		SrcMAC:   c.SrcMAC[i], DstMAC: c.DstMAC[i],
@@ -81,7 +81,7 @@ func (c *Columns) get(i int, r *Record) {
 func (c *Columns) Touch(i int) uint64 {
 	return uint64(c.Time[i]) ^ c.Bytes[i] ^ uint64(c.Src[i][15]) ^ uint64(c.Dst[i][15]) ^
 		uint64(c.Packets[i]^c.Interface[i]^c.Source[i]^c.Destination[i]^c.SourceService[i]^c.DestinationService[i]^
-			c.Drop[i]^c.Names[i]) ^ uint64(c.SrcPort[i]^c.DstPort[i]^c.TCPFlags[i]) ^
+			c.Fate[i]^c.Names[i]) ^ uint64(c.SrcPort[i]^c.DstPort[i]^c.TCPFlags[i]) ^
 		uint64(c.SrcMAC[i][5]^c.DstMAC[i][5]^c.Protocol[i]^c.Verdict[i]^c.Direction[i]^uint8(c.Kind[i])^uint8(c.Flags[i]))
 }
 

@@ -24,7 +24,7 @@ var distinct = [...]uint32{3 * maxDistinct, maxDistinct, 2 * maxDistinct, 100, 2
 
 // numbersOf are the interned numbers of a record, in the order of [Used].
 func numbersOf(r *Record) [6]*uint32 {
-	return [...]*uint32{&r.Source, &r.Destination, &r.SourceService, &r.DestinationService, &r.Drop, &r.Names}
+	return [...]*uint32{&r.Source, &r.Destination, &r.SourceService, &r.DestinationService, &r.Fate, &r.Names}
 }
 
 // recordOf is the record that the tests write as number n. No two have a field

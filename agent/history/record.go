@@ -59,9 +59,9 @@ type Record struct {
 	// SourceService and DestinationService are numbers of services (package
 	// service), 0 for none.
 	SourceService, DestinationService uint32
-	// Drop is the number of why and where a packet was dropped (package drop), 0
-	// for none.
-	Drop uint32
+	// Fate is the number of why and where a packet was dropped, or of the address
+	// that it went on with (package fate), 0 for none.
+	Fate uint32
 	// Names is the number of the ends' DNS names (package dns), 0 for none.
 	Names uint32
 	// SrcPort and DstPort of TCP, UDP and SCTP, in host order. For ICMP and

@@ -11,7 +11,7 @@ type Summary struct {
 	// where they are more than maxDistinct.
 	Source, Destination               []uint32
 	SourceService, DestinationService []uint32
-	Drop, Names                       []uint32
+	Fate, Names                       []uint32
 
 	Verdict, Direction, Kind, Protocol ByteSet
 }
@@ -44,7 +44,7 @@ func (c *chunk) numbers() [lists]numbers {
 	return [...]numbers{
 		{&c.Source, &s.Source}, {&c.Destination, &s.Destination},
 		{&c.SourceService, &s.SourceService}, {&c.DestinationService, &s.DestinationService},
-		{&c.Drop, &s.Drop}, {&c.Names, &s.Names},
+		{&c.Fate, &s.Fate}, {&c.Names, &s.Names},
 	}
 }
 

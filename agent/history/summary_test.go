@@ -66,7 +66,7 @@ func checkSummary(t testing.TB, s *Segment) {
 	}
 	want := recount(s)
 	for i, list := range [][]uint32{
-		got.Source, got.Destination, got.SourceService, got.DestinationService, got.Drop, got.Names,
+		got.Source, got.Destination, got.SourceService, got.DestinationService, got.Fate, got.Names,
 	} {
 		if n := len(want.numbers[i]); len(list) != n && n <= maxDistinct || len(list) > 0 && n > maxDistinct {
 			t.Errorf("chunk at %d, list %d: %d numbers of %d", s.First, i, len(list), n)
@@ -174,13 +174,13 @@ func TestStamps(t *testing.T) {
 func TestMaxDistinct(t *testing.T) {
 	h := newHistory(t, 3)
 	for i := range uint32(ChunkSize) {
-		h.Append(&Record{Source: i % maxDistinct, Destination: i % (maxDistinct + 1), Drop: i, Names: 5})
+		h.Append(&Record{Source: i % maxDistinct, Destination: i % (maxDistinct + 1), Fate: i, Names: 5})
 	}
 	s := segment(t, h, 0)
 	defer s.Release()
 	checkSummary(t, &s)
 	got := s.Summary()
-	if len(got.Source) != maxDistinct || len(got.Destination) > 0 || len(got.Drop) > 0 || !slices.Equal(got.Names, []uint32{5}) {
-		t.Errorf("lists of %d, %d, %d and %d", len(got.Source), len(got.Destination), len(got.Drop), len(got.Names))
+	if len(got.Source) != maxDistinct || len(got.Destination) > 0 || len(got.Fate) > 0 || !slices.Equal(got.Names, []uint32{5}) {
+		t.Errorf("lists of %d, %d, %d and %d", len(got.Source), len(got.Destination), len(got.Fate), len(got.Names))
 	}
 }

@@ -20,7 +20,7 @@ func (n Numbers) Has(v uint32) bool {
 }
 
 // Used is which interned numbers records hold.
-type Used struct{ Endpoints, Services, Drops, Names Numbers }
+type Used struct{ Endpoints, Services, Fates, Names Numbers }
 
 // Used returns the numbers in all records that anybody can still read. It is for
 // the writer: no record is added meanwhile.
@@ -43,12 +43,12 @@ func (h *History) Used() Used {
 func (u *Used) Add(r *Record) {
 	u.Endpoints.add([]uint32{r.Source, r.Destination})
 	u.Services.add([]uint32{r.SourceService, r.DestinationService})
-	u.Drops.add([]uint32{r.Drop})
+	u.Fates.add([]uint32{r.Fate})
 	u.Names.add([]uint32{r.Names})
 }
 
 func (u *Used) add(c *chunk, rows uint64) {
-	sets := [...]*Numbers{&u.Endpoints, &u.Endpoints, &u.Services, &u.Services, &u.Drops, &u.Names}
+	sets := [...]*Numbers{&u.Endpoints, &u.Endpoints, &u.Services, &u.Services, &u.Fates, &u.Names}
 	for i, n := range c.numbers() {
 		if rows == ChunkSize && len(*n.list) > 0 {
 			sets[i].add(*n.list)

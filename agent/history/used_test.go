@@ -50,7 +50,7 @@ func (m *usedModel) check(t *testing.T, h *History) {
 		}
 	}
 	u := h.Used()
-	for i, got := range []Numbers{u.Endpoints, u.Services, u.Drops, u.Names} {
+	for i, got := range []Numbers{u.Endpoints, u.Services, u.Fates, u.Names} {
 		for v := range uint32(usedNumbers + 100) {
 			if got.Has(v) != want[i][v] {
 				t.Fatalf("%d records from %d on, %v held: set %d has %d: %v, want %v",

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
@@ -36,17 +36,17 @@ type Ingest struct {
 	Endpoints *endpoint.Table
 	Services  *service.Table
 	Names     *dns.Table
-	Drops     *drop.Table
+	Fates     *fate.Table
 	// Translate asks the kernel about connections, as datapath.Translate does;
 	// nil if it cannot be asked.
 	Translate func([]bpf.FoveaTranslation)
 
 	record history.Record
 	// seen is when the record's packets were.
-	seen   int64
-	behind behind
-	// drops are the numbers of drops in an epoch of theirs.
-	drops map[drop.Drop]uint32
+	seen int64
+	nat  nat
+	// fates are the numbers of fates in an epoch of theirs.
+	fates map[fate.Fate]uint32
 	epoch uint64
 }
 
@@ -72,29 +72,32 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 	if bpf.FoveaEventKind(e.Kind) == bpf.FoveaEventKindEVENT_DROP {
 		r.Kind = history.KindDrop
 		r.Verdict = verdictDropped
-		r.Drop = in.drop(drop.Drop{Reason: e.DropReason, Location: e.Location})
+		r.Fate = in.fate(fate.Fate{Reason: e.DropReason, Location: e.Location})
 	}
 	r.Direction = direction(r)
 	// A connection may be told of when it was silent for a while.
 	in.seen = at - int64(e.Time-e.Seen)
 	in.name(r)
-	in.settle(bpf.FoveaEventCause(e.Cause) == bpf.FoveaEventCauseCAUSE_NEW)
-	in.append(e.Packets)
+	open := in.settle(bpf.FoveaEventCause(e.Cause) == bpf.FoveaEventCauseCAUSE_NEW)
+	in.append(e.Packets, open)
 }
 
 // Lost appends that events were lost on a CPU.
 func (in *Ingest) Lost(cpu int, events uint64, at int64) {
 	in.record = history.Record{Time: at, Kind: history.KindLost, Interface: uint32(cpu)}
-	in.append(events)
+	in.append(events, false)
 }
 
 // append appends the record for so many packets, behind those that are held back.
-func (in *Ingest) append(packets uint64) {
-	if in.behind.holds() {
-		in.behind.held = append(in.behind.held, held{in.record, packets, in.seen})
+func (in *Ingest) append(packets uint64, open bool) {
+	if !in.nat.holds() {
+		in.write(packets)
 		return
 	}
-	in.write(packets)
+	in.nat.held = append(in.nat.held, held{in.record, packets, in.seen, open})
+	if len(in.nat.held) > maxHeld {
+		in.unhold(math.MaxInt64)
+	}
 }
 
 // write appends the record to the history: more packets than it has room for take
@@ -109,7 +112,7 @@ func (in *Ingest) write(packets uint64) {
 	in.History.Append(&in.record)
 }
 
-// Flush asks who is behind the services that connections lead to, wakes the
+// Flush asks how new connections are translated, wakes the
 // history's readers, and now and then has the tables forget what is in no record
 // any more. It is to be called once a second or oftener: also while no event
 // comes, what the tables hold may change. It returns whether there is something
@@ -117,7 +120,7 @@ func (in *Ingest) write(packets uint64) {
 func (in *Ingest) Flush(now int64) (again bool) {
 	again = in.unhold(now)
 	in.History.Notify()
-	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Drops.Grown() {
+	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Fates.Grown() {
 		in.release()
 	}
 	return again
@@ -127,25 +130,25 @@ func (in *Ingest) Flush(now int64) (again bool) {
 // that no number is on its way to one but those that are held back.
 func (in *Ingest) release() {
 	used := in.History.Used()
-	for i := range in.behind.held {
-		used.Add(&in.behind.held[i].record)
+	for i := range in.nat.held {
+		used.Add(&in.nat.held[i].record)
 	}
-	in.Drops.Release(used.Drops.Has)
+	in.Fates.Release(used.Fates.Has)
 	in.Names.Release(used.Names.Has)
 	// Services hold endpoints.
 	in.Services.Release(func(n service.Number) bool { return used.Services.Has(uint32(n)) })
 	in.Endpoints.Release(func(n endpoint.Number) bool { return used.Endpoints.Has(uint32(n)) })
 }
 
-// drop returns the number of a drop, of which a storm has millions alike.
-func (in *Ingest) drop(d drop.Drop) uint32 {
-	if epoch := in.Drops.Epoch(); in.drops == nil || epoch != in.epoch {
-		in.drops, in.epoch = map[drop.Drop]uint32{}, epoch
+// fate returns the number of a fate, of which a storm of drops has millions alike.
+func (in *Ingest) fate(f fate.Fate) uint32 {
+	if epoch := in.Fates.Epoch(); in.fates == nil || epoch != in.epoch {
+		in.fates, in.epoch = map[fate.Fate]uint32{}, epoch
 	}
-	n, ok := in.drops[d]
+	n, ok := in.fates[f]
 	if !ok {
-		n = in.Drops.Number(d)
-		in.drops[d] = n
+		n = in.Fates.Number(f)
+		in.fates[f] = n
 	}
 	return n
 }
@@ -207,8 +210,14 @@ func (in *Ingest) name(r *history.Record) {
 	} else {
 		in.set(near, in.Endpoints.Remote(near.addr, in.seen), r.Protocol)
 	}
-	// A service is told by its own name only: Hubble's UI shows no flow that has
-	// both. Names of pods and nodes are theirs already.
+	in.nameOutside(r)
+}
+
+// nameOutside finds the DNS names of what is outside the cluster. A service is told
+// by its own name only: Hubble's UI shows no flow that has both. Names of pods and
+// nodes are theirs already.
+func (in *Ingest) nameOutside(r *history.Record) {
+	r.Names = 0
 	source, destination := netip.AddrFrom16(r.Src), netip.AddrFrom16(r.Dst)
 	if r.SourceService != 0 || r.DestinationService != 0 {
 		return

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
@@ -48,7 +48,7 @@ func newIngest(t testing.TB) *Ingest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Names: dns.NewTable(), Drops: drop.NewTable()}
+	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Names: dns.NewTable(), Fates: fate.NewTable()}
 	in.Services = service.NewTable("prod", in.Endpoints)
 	set := func(pod, iface, address string, at int64) {
 		in.Endpoints.Set(pod, endpoint.Binding{
@@ -136,7 +136,7 @@ func TestFields(t *testing.T) {
 		"drop": func(e *bpf.FoveaEvent, r *history.Record) {
 			e.Kind = uint8(bpf.FoveaEventKindEVENT_DROP)
 			// The first drop there is.
-			r.Kind, r.Verdict, r.Drop = history.KindDrop, 2, 1
+			r.Kind, r.Verdict, r.Fate = history.KindDrop, 2, 1
 		},
 		"IPv6": func(e *bpf.FoveaEvent, r *history.Record) {
 			e.Flags, r.Flags = ipv6, history.FlagIPv6

@@ -31,7 +31,7 @@ func filterFixture(t testing.TB) *fixture {
 	f.write(t,
 		"tcp shop/web-1:40000 -> shop/api:80 flags=SYN from forward egress interface=7 mac", // a
 		"tcp shop/api:80 -> shop/web-1:40000 flags=SYN,ACK reply egress interface=8",        // b
-		"udp shop/web-1:5000 -> 8.8.8.8:53 from",                                            // c
+		"udp shop/web-1:5000 -> 8.8.8.8:53 from xlated=192.0.2.77",                          // c
 		"drop tcp 8.8.8.8:1000 -> shop/web-1:80 flags=SYN reason=12 at=0x1000 ingress",      // d
 		"drop udp shop/db-0:53 -> shop/web-1:5000 reason=14 reply",                          // e
 		"icmpv6 [2001:db8::1]:128 -> default/tool forward ingress",                          // f
@@ -102,7 +102,13 @@ func validFilters() map[string][]filterCase {
 			{`destination_ip: "fd00::/64"`, "f"},
 			{`destination_ip: "10.0.0.1/31"`, "bde"},
 		},
-		"source_ip_xlated": {{`source_ip_xlated: "10.0.0.1"`, ""}, {`source_ip_xlated: "0.0.0.0/0"`, ""}},
+		"source_ip_xlated": {
+			{`source_ip_xlated: "192.0.2.77"`, "c"},
+			{`source_ip_xlated: ["192.0.2.7", "192.0.2.64/28"]`, "c"},
+			{`source_ip_xlated: "0.0.0.0/0"`, "c"},
+			{`source_ip_xlated: "::/0"`, ""},
+			{`source_ip_xlated: "10.0.0.1"`, ""},
+		},
 		"source_pod": {
 			{`source_pod: "shop/"`, "abcehik"},
 			{`source_pod: "shop/web"`, "achik"},

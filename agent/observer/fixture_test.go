@@ -18,8 +18,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -33,7 +33,7 @@ type fixture struct {
 	endpoints *endpoint.Table
 	services  *service.Table
 	fqdns     *dns.Table
-	drops     *drop.Table
+	fates     *fate.Table
 	config    Config
 	server    *Server
 
@@ -50,14 +50,14 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{
-		history: h, endpoints: endpoint.NewTable("prod"), fqdns: dns.NewTable(), drops: drop.NewTable(),
+		history: h, endpoints: endpoint.NewTable("prod"), fqdns: dns.NewTable(), fates: fate.NewTable(),
 		known:     map[string]endpoint.Number{"world": endpoint.World, "host": endpoint.Host},
 		addresses: map[string]string{},
 		frontends: map[service.Frontend]service.Name{},
 	}
 	f.services = service.NewTable("prod", f.endpoints)
 	f.config = Config{
-		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Drops: f.drops,
+		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Fates: f.fates,
 		NodeName: "node-1.example.com", Cluster: "prod", Version: "0.1.0", Address: "192.0.2.1",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		Started:  time.Unix(0, 0),
@@ -174,7 +174,7 @@ func (f *fixture) end(s string, r *history.Record) (number, svc uint32, address 
 }
 
 func (f *fixture) options(r *history.Record, words []string) error {
-	var d drop.Drop
+	var what fate.Fate
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		n, err := strconv.ParseUint(value, 0, 64)
@@ -209,15 +209,20 @@ func (f *fixture) options(r *history.Record, words []string) error {
 		case "egress":
 			r.Direction = uint8(flowpb.TrafficDirection_EGRESS)
 			continue
+		case "xlated":
+			if what.Source, err = netip.ParseAddr(value); err != nil {
+				return fmt.Errorf("option %s: %w", w, err)
+			}
+			continue
 		case "mac":
 			r.SrcMAC, r.DstMAC = [6]byte{2, 0, 0, 0, 0, 1}, [6]byte{2, 0, 0, 0, 0, 2}
 			continue
 		case "interface":
 			r.Interface = uint32(n)
 		case "reason":
-			d.Reason = uint32(n)
+			what.Reason = uint32(n)
 		case "at":
-			d.Location = n
+			what.Location = n
 		case "cpu":
 			r.Interface = uint32(n)
 		case "packets":
@@ -231,8 +236,8 @@ func (f *fixture) options(r *history.Record, words []string) error {
 			return fmt.Errorf("option %s: %w", w, err)
 		}
 	}
-	if r.Kind == history.KindDrop {
-		r.Drop = f.drops.Number(d)
+	if r.Kind == history.KindDrop || what.Source.IsValid() {
+		r.Fate = f.fates.Number(what)
 	}
 	return nil
 }

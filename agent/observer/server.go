@@ -8,9 +8,9 @@ import (
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/encode"
 	"github.com/fovea-obs/fovea/agent/observer/filter"
@@ -28,7 +28,7 @@ type Config struct {
 	Endpoints *endpoint.Table
 	Services  *service.Table
 	Names     *dns.Table
-	Drops     *drop.Table
+	Fates     *fate.Table
 	// Events is what happened to the agent; nothing did if it is nil.
 	Events *event.Log
 
@@ -108,7 +108,7 @@ func New(c Config) *Server {
 	s := &Server{
 		c: c,
 		tables: lookup.Tables{
-			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Drops: c.Drops,
+			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Fates: c.Fates,
 			Node: peer.Name(c.Cluster, c.NodeName), Version: c.Version, Instance: c.Instance,
 			InterfaceName: c.InterfaceName, ReasonName: c.ReasonName, Symbol: c.Symbol,
 		},

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -36,7 +36,7 @@ func serve(t *testing.T, h *history.History) (address string, stop func()) {
 	endpoints := endpoint.NewTable("prod")
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
 		History: h, Endpoints: endpoints, Services: service.NewTable("prod", endpoints),
-		Names: dns.NewTable(), Drops: drop.NewTable(),
+		Names: dns.NewTable(), Fates: fate.NewTable(),
 		NodeName: "node-1", Cluster: "prod", Version: "0.1.0", Started: time.Now(),
 	}))
 	done := make(chan error, 1)

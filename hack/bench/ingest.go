@@ -12,8 +12,8 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/datapath"
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -199,6 +199,6 @@ func newCounted() (*counted, error) {
 		{Address: netip.MustParseAddr("10.96.0.50")}: {Namespace: "shop", Name: "web"},
 	})
 	return &counted{Ingest: ingest.Ingest{
-		History: hist, Endpoints: endpoints, Services: services, Names: dns.NewTable(), Drops: drop.NewTable(),
+		History: hist, Endpoints: endpoints, Services: services, Names: dns.NewTable(), Fates: fate.NewTable(),
 	}}, nil
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -45,7 +45,7 @@ func newNode() (*node, error) {
 	endpoints := endpoint.NewTable("default")
 	n := &node{ingest: &ingest.Ingest{
 		History: h, Endpoints: endpoints, Services: service.NewTable("default", endpoints),
-		Names: dns.NewTable(), Drops: drop.NewTable(),
+		Names: dns.NewTable(), Fates: fate.NewTable(),
 	}}
 	for i := range n.pods {
 		n.start(i)

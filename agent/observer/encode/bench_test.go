@@ -47,7 +47,7 @@ func BenchmarkFlow(b *testing.B) {
 	drops := *c
 	v6 := *c
 	for i := range history.ChunkSize {
-		drops.Kind[i], drops.Drop[i], drops.Verdict[i] = history.KindDrop, f.drops[3], 2
+		drops.Kind[i], drops.Fate[i], drops.Verdict[i] = history.KindDrop, f.fates[3], 2
 		v6.Flags[i] |= history.FlagIPv6
 		copy(v6.Src[i][:], []byte{0xfd, 0, 0, 0x10, 0, 2})
 		copy(v6.Dst[i][:], []byte{0xfd, 0, 0, 0x10, 0, 3})

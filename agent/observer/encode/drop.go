@@ -23,7 +23,7 @@ func (e *Encoder) dropped(number uint32) *dropped {
 		return d
 	}
 	t, w := e.tables, &e.want
-	kernel := t.Drops.At(number)
+	kernel := t.Fates.At(number)
 	reason := strings.ToValidUTF8(t.KernelReason(kernel), "\uFFFD")
 	where := strings.ToValidUTF8(t.Location(kernel), "\uFFFD")
 	summary := "; " + reason

@@ -3,7 +3,6 @@ package encode
 import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
@@ -21,6 +20,7 @@ type Encoder struct {
 	services            [2]services
 	names               cache[[]byte]
 	drops               cache[dropped]
+	translated          cache[[]byte]
 	// interfaces are by index, of one chunk.
 	interfaces cache[[]byte]
 	// summaries depend on no table.
@@ -51,6 +51,7 @@ func (e *Encoder) Renew() {
 	e.services[1].void()
 	e.names.void()
 	e.drops.void()
+	e.translated.void()
 }
 
 // Flow appends the GetFlowsResponse for a row of c, with sequence as its number.
@@ -64,8 +65,8 @@ func (e *Encoder) Flow(b []byte, c *history.Columns, row int, sequence uint64) [
 func (e *Encoder) Message(b []byte, c *history.Columns, row int, sequence uint64) []byte {
 	want := &e.want
 	var d *dropped
-	if n := c.Drop[row]; want.drop && (n != drop.None || c.Kind[row] == history.KindDrop) {
-		d = e.dropped(n)
+	if want.drop && c.Kind[row] == history.KindDrop {
+		d = e.dropped(c.Fate[row])
 	}
 	if want.flow.has(flowTime) {
 		b = appendTime(append(b, tag1(flowTime, typeBytes)), c.Time[row], want.time)

@@ -7,8 +7,8 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -21,7 +21,7 @@ func TestReleasedNumbers(t *testing.T) {
 	c.Kind[0], c.Interface[0] = history.KindDrop, 7
 	c.Source[0], c.Destination[0] = f.endpoints[5], f.endpoints[5]
 	c.SourceService[0], c.DestinationService[0] = f.services[4], f.services[4]
-	c.Drop[0], c.Names[0] = f.drops[3], f.names[6]
+	c.Fate[0], c.Names[0] = f.fates[3], f.names[6]
 	// The two sides of a flow are remembered together if they are written alike.
 	masked := mustMask(t, "source", "destination.labels", "source_service", "destination_service.name")
 	want, wantMasked := &reference{t: f.Tables}, &reference{f.Tables, masked}
@@ -58,9 +58,9 @@ func TestReleasedNumbers(t *testing.T) {
 		f.Names.Lookup(pair[0], pair[1])
 	}
 	same()
-	f.Drops.Release(func(uint32) bool { return false })
+	f.Fates.Release(func(uint32) bool { return false })
 	for reason := range uint32(8) {
-		f.Drops.Number(drop.Drop{Reason: 100 + reason, Location: 0x1000})
+		f.Fates.Number(fate.Fate{Reason: 100 + reason, Location: 0x1000})
 	}
 	same()
 	f.Tables.InterfaceName = func(uint32) string { return "veth0" }
@@ -89,7 +89,7 @@ func TestRememberedWithinChunk(t *testing.T) {
 	f.InterfaceName = func(uint32) string { asked++; return "veth7" }
 	f.ReasonName = func(uint32) string { asked++; return "NETFILTER_DROP" }
 	c := &history.Columns{}
-	c.Kind[0], c.Interface[0], c.Drop[0] = history.KindDrop, 7, f.drops[3]
+	c.Kind[0], c.Interface[0], c.Fate[0] = history.KindDrop, 7, f.fates[3]
 	e := NewFactory(f.Tables).New(nil)
 	e.Renew()
 	e.Flow(nil, c, 0, 1)
@@ -115,6 +115,6 @@ func TestMaskedIsNotAskedFor(t *testing.T) {
 	f.ReasonName = func(uint32) string { t.Error("asked for a reason"); return "" }
 	f.Symbol = func(uint64) string { t.Error("asked for a symbol"); return "" }
 	c := &history.Columns{}
-	c.Kind[0], c.Interface[0], c.Drop[0] = history.KindDrop, 7, f.drops[3]
+	c.Kind[0], c.Interface[0], c.Fate[0] = history.KindDrop, 7, f.fates[3]
 	NewFactory(f.Tables).New(mustMask(t, "uuid", "interface.index")).Flow(nil, c, 0, 1)
 }

@@ -3,7 +3,7 @@ package encode
 import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
-	"github.com/fovea-obs/fovea/agent/drop"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
@@ -43,8 +43,8 @@ func newFixed(t *lookup.Tables, w *wanted) fixed {
 		}
 		f.emitter = appendBytes(nil, flowEmitter, m)
 	}
-	f.fromEndpoint = eventType(t, w, history.KindTrace, history.FlagFromEndpoint, drop.None)
-	f.toEndpoint = eventType(t, w, history.KindTrace, 0, drop.None)
+	f.fromEndpoint = eventType(t, w, history.KindTrace, history.FlagFromEndpoint, fate.None)
+	f.toEndpoint = eventType(t, w, history.KindTrace, 0, fate.None)
 	f.plain = [2]extension{newExtension(w, nil, false), newExtension(w, nil, true)}
 	return f
 }

@@ -12,8 +12,8 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -23,14 +23,14 @@ import (
 // them of nothing.
 type fixture struct {
 	*lookup.Tables
-	endpoints, services, names, drops []uint32
+	endpoints, services, names, fates []uint32
 }
 
 func newFixture() *fixture {
-	f := &fixture{endpoints: []uint32{0, 1, 2, 3, 9999}, services: []uint32{0, 9999}, names: []uint32{0, 9999}, drops: []uint32{0, 9999}}
+	f := &fixture{endpoints: []uint32{0, 1, 2, 3, 9999}, services: []uint32{0, 9999}, names: []uint32{0, 9999}, fates: []uint32{0, 9999}}
 	endpoints := endpoint.NewTable("prod")
 	f.Tables = &lookup.Tables{
-		Endpoints: endpoints, Services: service.NewTable("prod", endpoints), Names: dns.NewTable(), Drops: drop.NewTable(),
+		Endpoints: endpoints, Services: service.NewTable("prod", endpoints), Names: dns.NewTable(), Fates: fate.NewTable(),
 		Node: "prod/node-1.example.com", Version: "0.1.0",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		InterfaceName: func(index uint32) string {
@@ -65,9 +65,11 @@ func (f *fixture) fill() {
 		all = append(all, a)
 		frontends[service.Frontend{Address: a}] = service.Name{Namespace: "shop", Name: fmt.Sprintf("svc-%d", i)}
 		addresses[a] = []string{fmt.Sprintf("a%d.example.com", i), "b.example.com"}[:i%3]
-		f.drops = append(f.drops, f.Drops.Number(drop.Drop{Reason: uint32(11 + i), Location: uint64(i) << 12}))
+		f.fates = append(f.fates, f.Fates.Number(fate.Fate{Reason: uint32(11 + i), Location: uint64(i) << 12}))
 	}
-	f.drops = append(f.drops, f.Drops.Number(drop.Drop{Location: 1 << 12}))
+	f.fates = append(f.fates, f.Fates.Number(fate.Fate{Location: 1 << 12}),
+		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("192.0.2.1")}),
+		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"), Reason: 12}))
 	f.Services.Replace(frontends)
 	f.Names.Replace(addresses)
 	for _, a := range all {
@@ -87,7 +89,7 @@ func (f *fixture) random(r *rand.Rand, c *history.Columns, rows int) {
 		c.Interface[i] = oneOf[uint32](r, 0, 7, 8, 9, 10, r.Uint32())
 		c.Source[i], c.Destination[i] = oneOf(r, f.endpoints...), oneOf(r, f.endpoints...)
 		c.SourceService[i], c.DestinationService[i] = oneOf(r, f.services...), oneOf(r, f.services...)
-		c.Drop[i], c.Names[i] = oneOf(r, f.drops...), oneOf(r, f.names...)
+		c.Fate[i], c.Names[i] = oneOf(r, f.fates...), oneOf(r, f.names...)
 		c.SrcPort[i], c.DstPort[i] = oneOf(r, 0, 8, 3, 128, uint16(r.Uint32())), oneOf(r, 0, 1, 15, 16, uint16(r.Uint32()))
 		c.TCPFlags[i] = uint16(r.Uint32N(1 << 9))
 		for j := range 6 * r.IntN(2) {

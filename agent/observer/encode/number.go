@@ -44,9 +44,10 @@ const (
 	ethernetSource      = 1
 	ethernetDestination = 2
 
-	ipSource      = 1
-	ipDestination = 2
-	ipVersion     = 3
+	ipSource       = 1
+	ipDestination  = 2
+	ipVersion      = 3
+	ipSourceXlated = 5
 
 	layer4TCP    = 1
 	layer4UDP    = 2

@@ -39,7 +39,7 @@ func numberTable() map[proto.Message]numbers {
 		&flowpb.Flow{}:                 flowNumbers(),
 		&timestamppb.Timestamp{}:       {"seconds": timeSeconds, "nanos": timeNanos},
 		&flowpb.Ethernet{}:             {"source": ethernetSource, "destination": ethernetDestination},
-		&flowpb.IP{}:                   {"source": ipSource, "destination": ipDestination, "ipVersion": ipVersion},
+		&flowpb.IP{}:                   {"source": ipSource, "destination": ipDestination, "ipVersion": ipVersion, "source_xlated": ipSourceXlated},
 		&flowpb.Layer4{}: {
 			"TCP": layer4TCP, "UDP": layer4UDP, "ICMPv4": layer4ICMPv4, "ICMPv6": layer4ICMPv6,
 			"SCTP": layer4SCTP, "VRRP": layer4VRRP, "IGMP": layer4IGMP,

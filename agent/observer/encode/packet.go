@@ -6,6 +6,7 @@ import (
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
@@ -17,7 +18,7 @@ func (e *Encoder) packet(b []byte, c *history.Columns, row int) []byte {
 		b = appendEthernet(b, &c.SrcMAC[row], &c.DstMAC[row], e.want.ethernet)
 	}
 	if e.want.flow.has(flowIP) {
-		b = appendIP(b, &c.Src[row], &c.Dst[row], c.Flags[row], e.want.ip)
+		b = e.ip(b, c, row)
 	}
 	if e.want.flow.has(flowL4) {
 		if t := lookup.Transport(c.Protocol[row], c.Flags[row]); t != 0 {
@@ -56,15 +57,15 @@ func appendMAC(b []byte, a *[6]byte) []byte {
 		digits[a[5]>>4], digits[a[5]&15])
 }
 
-func appendIP(b []byte, src, dst *[16]byte, flags history.Flags, f fields) []byte {
-	v6 := flags&history.FlagIPv6 != 0
+func (e *Encoder) ip(b []byte, c *history.Columns, row int) []byte {
+	f, v6 := e.want.ip, c.Flags[row]&history.FlagIPv6 != 0
 	b = append(b, tag1(flowIP, typeBytes), 0)
 	start := len(b)
 	if f.has(ipSource) {
-		b = appendAddress(b, ipSource, src, v6)
+		b = appendAddress(b, ipSource, &c.Src[row], v6)
 	}
 	if f.has(ipDestination) {
-		b = appendAddress(b, ipDestination, dst, v6)
+		b = appendAddress(b, ipDestination, &c.Dst[row], v6)
 	}
 	if f.has(ipVersion) {
 		version := flowpb.IPVersion_IPv4
@@ -73,8 +74,25 @@ func appendIP(b []byte, src, dst *[16]byte, flags history.Flags, f fields) []byt
 		}
 		b = append(b, tag1(ipVersion, typeVarint), byte(version))
 	}
+	if n := c.Fate[row]; n != fate.None && f.has(ipSourceXlated) {
+		b = append(b, e.translatedSource(n)...)
+	}
 	b[start-1] = byte(len(b) - start)
 	return b
+}
+
+// translatedSource returns the field with the address that a source's was
+// translated to; nothing if it was not.
+func (e *Encoder) translatedSource(number uint32) []byte {
+	if m := e.translated.find(uint64(number)); m != nil {
+		return *m
+	}
+	m := e.translated.claim(uint64(number))
+	*m = (*m)[:0]
+	if a := e.tables.Fates.At(number).Source; a.IsValid() {
+		*m = appendText(*m, ipSourceXlated, a.String())
+	}
+	return *m
 }
 
 func appendAddress(b []byte, number int, a *[16]byte, v6 bool) []byte {

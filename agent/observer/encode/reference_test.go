@@ -66,7 +66,7 @@ func prune(m Mask, msg protoreflect.Message) {
 
 func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.Flow {
 	t, flags := r.t, c.Flags[row]
-	event, sub := t.EventType(c.Kind[row], flags, c.Drop[row])
+	event, sub := t.EventType(c.Kind[row], flags, c.Fate[row])
 	names := t.Names.At(c.Names[row])
 	f := &flowpb.Flow{
 		Time:               timestamppb.New(time.Unix(0, c.Time[row])),
@@ -74,9 +74,7 @@ func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.F
 		Emitter:            &flowpb.Emitter{Name: "fovea", Version: t.Version},
 		NodeName:           t.Node,
 		Verdict:            flowpb.Verdict(c.Verdict[row]),
-		DropReason:         uint32(t.DropReason(c.Drop[row])),
-		DropReasonDesc:     t.DropReason(c.Drop[row]),
-		IP:                 ip(c, row),
+		IP:                 r.ip(c, row),
 		L4:                 l4(c, row),
 		Source:             r.endpoint(c.Source[row]),
 		Destination:        r.endpoint(c.Destination[row]),
@@ -105,6 +103,8 @@ func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.F
 	}
 	switch {
 	case c.Kind[row] == history.KindDrop:
+		f.DropReasonDesc = t.DropReason(c.Fate[row])
+		f.DropReason = uint32(f.DropReasonDesc)
 	case flags&history.FlagFromEndpoint != 0:
 		f.TraceObservationPoint = flowpb.TraceObservationPoint_FROM_ENDPOINT
 	default:
@@ -113,12 +113,16 @@ func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.F
 	return f
 }
 
-func ip(c *history.Columns, row int) *flowpb.IP {
+func (r *reference) ip(c *history.Columns, row int) *flowpb.IP {
 	src, dst := netip.AddrFrom16(c.Src[row]), netip.AddrFrom16(c.Dst[row])
+	out := &flowpb.IP{Source: src.Unmap().String(), Destination: dst.Unmap().String(), IpVersion: flowpb.IPVersion_IPv4}
 	if c.Flags[row]&history.FlagIPv6 != 0 {
-		return &flowpb.IP{Source: src.String(), Destination: dst.String(), IpVersion: flowpb.IPVersion_IPv6}
+		out = &flowpb.IP{Source: src.String(), Destination: dst.String(), IpVersion: flowpb.IPVersion_IPv6}
 	}
-	return &flowpb.IP{Source: src.Unmap().String(), Destination: dst.Unmap().String(), IpVersion: flowpb.IPVersion_IPv4}
+	if a := r.t.Fates.At(c.Fate[row]).Source; a.IsValid() {
+		out.SourceXlated = a.String()
+	}
+	return out
 }
 
 func l4(c *history.Columns, row int) *flowpb.Layer4 {
@@ -175,7 +179,7 @@ func (r *reference) summary(c *history.Columns, row int) string {
 	if c.Kind[row] != history.KindDrop {
 		return s
 	}
-	d := r.t.Drops.At(c.Drop[row])
+	d := r.t.Fates.At(c.Fate[row])
 	s += "; " + r.t.KernelReason(d)
 	if where := r.t.Location(d); where != "" {
 		s += " at " + where
@@ -186,7 +190,7 @@ func (r *reference) summary(c *history.Columns, row int) string {
 func (r *reference) extensions(c *history.Columns, row int) *anypb.Any {
 	all := map[string]any{"packets": float64(c.Packets[row]), "bytes": float64(c.Bytes[row])}
 	if c.Kind[row] == history.KindDrop {
-		d := r.t.Drops.At(c.Drop[row])
+		d := r.t.Fates.At(c.Fate[row])
 		words := map[string]any{"reason": r.t.KernelReason(d)}
 		if where := r.t.Location(d); where != "" {
 			words["location"] = where

@@ -16,7 +16,6 @@ import (
 // mistake in them is not to look like an empty answer.
 func absentFields() map[string]fieldCompiler {
 	return map[string]fieldCompiler{
-		"source_ip_xlated": func(c *builder, f *flowpb.FlowFilter) error { return c.translated(f.SourceIpXlated) },
 		"dns_query":        func(c *builder, f *flowpb.FlowFilter) error { return c.regexps(f.DnsQuery) },
 		"http_status_code": func(c *builder, f *flowpb.FlowFilter) error { return c.status(f) },
 		"http_method":      func(c *builder, f *flowpb.FlowFilter) error { return c.http(f) },
@@ -31,13 +30,6 @@ func absentFields() map[string]fieldCompiler {
 			return c.addConstant(slices.Contains(f.Encrypted, false))
 		},
 	}
-}
-
-func (c *builder) translated(values []string) error {
-	if _, err := c.prefixes(values); err != nil {
-		return err
-	}
-	return c.add(never())
 }
 
 func (c *builder) regexps(values []string) error {

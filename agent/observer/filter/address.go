@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/fovea-obs/fovea/agent/history"
@@ -38,6 +39,12 @@ func prefixOf(p netip.Prefix) prefix {
 	hi, lo := words(&a)
 	out.hi, out.lo = hi&out.maskHi, lo&out.maskLo
 	return out
+}
+
+func (p *prefix) has(a netip.Addr) bool {
+	b := a.As16()
+	hi, lo := words(&b)
+	return (lo^p.lo)&p.maskLo|(hi^p.hi)&p.maskHi == 0 && a.Is6() == p.v6
 }
 
 func words(a *[16]byte) (hi, lo uint64) {
@@ -86,6 +93,18 @@ func within(p *prefix, addresses *[wordRows][16]byte, flags *[wordRows]history.F
 		}
 	}
 	return kept
+}
+
+// translated takes addresses and CIDR prefixes too.
+func (c *builder) translated(values []string) error {
+	prefixes, err := c.prefixes(values)
+	if err != nil {
+		return err
+	}
+	return c.add(c.numberIn(fates(), func(number uint32) bool {
+		a := c.t.Fates.At(number).Source
+		return a.IsValid() && slices.ContainsFunc(prefixes, func(p prefix) bool { return p.has(a) })
+	}))
 }
 
 func (c *builder) prefixes(values []string) ([]prefix, error) {

@@ -21,6 +21,7 @@ func columnFields() map[string]fieldCompiler {
 	return map[string]fieldCompiler{
 		"uuid":             func(c *builder, f *flowpb.FlowFilter) error { return c.uuid(f.Uuid) },
 		"source_ip":        func(c *builder, f *flowpb.FlowFilter) error { return c.ip(sourceAddresses, f.SourceIp) },
+		"source_ip_xlated": func(c *builder, f *flowpb.FlowFilter) error { return c.translated(f.SourceIpXlated) },
 		"destination_ip":   func(c *builder, f *flowpb.FlowFilter) error { return c.ip(destinationAddresses, f.DestinationIp) },
 		"source_port":      func(c *builder, f *flowpb.FlowFilter) error { return c.port(sourcePorts, f.SourcePort) },
 		"destination_port": func(c *builder, f *flowpb.FlowFilter) error { return c.port(destinationPorts, f.DestinationPort) },
@@ -183,7 +184,7 @@ func (c *builder) dropReason(values []flowpb.DropReason) error {
 	if err := c.addVerdicts(&dropped); err != nil {
 		return err
 	}
-	return c.add(c.numberIn(drops(), func(number uint32) bool { return wanted[c.t.DropReason(number)] != 0 }))
+	return c.add(c.numberIn(fates(), func(number uint32) bool { return wanted[c.t.DropReason(number)] != 0 }))
 }
 
 // networkInterface takes index 0 and an empty name for any.
@@ -214,8 +215,8 @@ func (c *builder) networkInterface(wanted []*flowpb.NetworkInterface) error {
 
 // eventType takes type 0 for any.
 func (c *builder) eventType(wanted []*flowpb.EventTypeFilter) error {
-	fits := func(kind history.Kind, flags history.Flags, drop uint32) bool {
-		event, sub := c.t.EventType(kind, flags, drop)
+	fits := func(kind history.Kind, flags history.Flags, fate uint32) bool {
+		event, sub := c.t.EventType(kind, flags, fate)
 		return slices.ContainsFunc(wanted, func(w *flowpb.EventTypeFilter) bool {
 			return (w.Type == 0 || w.Type == event) && (!w.MatchSubType || w.SubType == sub)
 		})
@@ -226,10 +227,10 @@ func (c *builder) eventType(wanted []*flowpb.EventTypeFilter) error {
 			traces.add(uint8(f))
 		}
 	}
-	dropped := c.set(c.t.Drops.Len, func(drop uint32) bool { return fits(history.KindDrop, 0, drop) })
+	dropped := c.set(c.t.Fates.Len, func(number uint32) bool { return fits(history.KindDrop, 0, number) })
 	return c.add(where(func(b *block, row int) bool {
 		if b.Kind[row] == history.KindDrop {
-			return dropped.has(b.Drop[row])
+			return dropped.has(b.Fate[row])
 		}
 		return traces[b.Flags[row]] != 0
 	}))

@@ -139,11 +139,11 @@ func destinationServices() numbers {
 	}
 }
 
-func drops() numbers {
+func fates() numbers {
 	return numbers{
-		func(c *history.Columns) *[history.ChunkSize]uint32 { return &c.Drop },
-		func(s *history.Summary) []uint32 { return s.Drop },
-		func(t *lookup.Tables) func() int { return t.Drops.Len },
+		func(c *history.Columns) *[history.ChunkSize]uint32 { return &c.Fate },
+		func(s *history.Summary) []uint32 { return s.Fate },
+		func(t *lookup.Tables) func() int { return t.Fates.Len },
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -20,7 +20,7 @@ type Tables struct {
 	Endpoints *endpoint.Table
 	Services  *service.Table
 	Names     *dns.Table
-	Drops     *drop.Table
+	Fates     *fate.Table
 
 	// Node is the node's name, as Hubble writes it: see peer.Name.
 	Node string
@@ -45,7 +45,7 @@ type Epoch [4]uint64
 // Epoch returns the present epoch. A reader asks for it after it got hold of a
 // chunk.
 func (t *Tables) Epoch() Epoch {
-	return Epoch{t.Endpoints.Epoch(), t.Services.Epoch(), t.Names.Epoch(), t.Drops.Epoch()}
+	return Epoch{t.Endpoints.Epoch(), t.Services.Epoch(), t.Names.Epoch(), t.Fates.Epoch()}
 }
 
 // maxValue is how much of a value an error repeats: headers, in which errors are

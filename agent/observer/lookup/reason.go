@@ -5,7 +5,7 @@ import (
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
-	"github.com/fovea-obs/fovea/agent/drop"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 )
 
@@ -56,10 +56,10 @@ func reasonOf(name string) flowpb.DropReason {
 
 // DropReason is Hubble's reason for the drop of a record: unknown for None.
 func (t *Tables) DropReason(number uint32) flowpb.DropReason {
-	if number == drop.None {
+	if number == fate.None {
 		return flowpb.DropReason_DROP_REASON_UNKNOWN
 	}
-	return reasonOf(t.ReasonName(t.Drops.At(number).Reason))
+	return reasonOf(t.ReasonName(t.Fates.At(number).Reason))
 }
 
 // EventType is the type and sub-type of a record's event, in Cilium's numbers.
@@ -78,7 +78,7 @@ func (t *Tables) EventType(kind history.Kind, flags history.Flags, number uint32
 
 // KernelReason is the kernel's name of why a packet was dropped, or its number.
 // Kernels before 5.17 give none.
-func (t *Tables) KernelReason(d drop.Drop) string {
+func (t *Tables) KernelReason(d fate.Fate) string {
 	if d.Reason == 0 {
 		return "no reason given"
 	}
@@ -91,7 +91,7 @@ func (t *Tables) KernelReason(d drop.Drop) string {
 // Location is the kernel function that dropped a packet, or "" if that is not
 // known. Its address is not told: clients could learn from it where the kernel
 // lies in memory.
-func (t *Tables) Location(d drop.Drop) string {
+func (t *Tables) Location(d fate.Fate) string {
 	if d.Location == 0 {
 		return ""
 	}

@@ -77,7 +77,7 @@ func (g *generator) record(i int) history.Record {
 	r.Src, r.Source, r.SourceService = from.address, uint32(from.number), uint32(from.service)
 	r.Dst, r.Destination, r.DestinationService = to.address, uint32(to.number), uint32(to.service)
 	if g.one(oneDropped) {
-		r.Kind, r.Verdict, r.Drop = history.KindDrop, verdictDropped, g.drop
+		r.Kind, r.Verdict, r.Fate = history.KindDrop, verdictDropped, g.drop
 	}
 	if r.SourceService == 0 && r.DestinationService == 0 {
 		r.Names = g.sample.Names.Lookup(netip.AddrFrom16(r.Src), netip.AddrFrom16(r.Dst))

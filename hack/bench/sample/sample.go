@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -40,7 +40,7 @@ type Sample struct {
 	Endpoints *endpoint.Table
 	Services  *service.Table
 	Names     *dns.Table
-	Drops     *drop.Table
+	Fates     *fate.Table
 }
 
 // New makes a sample of so many flows, the oldest of a full one.
@@ -51,7 +51,7 @@ func New(flows int) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sample{History: h, Endpoints: endpoint.NewTable(cluster), Names: dns.NewTable(), Drops: drop.NewTable()}
+	s := &Sample{History: h, Endpoints: endpoint.NewTable(cluster), Names: dns.NewTable(), Fates: fate.NewTable()}
 	s.Services = service.NewTable(cluster, s.Endpoints)
 	g := newGenerator(s)
 	for i := range flows {
@@ -64,7 +64,7 @@ func New(flows int) (*Sample, error) {
 // Server serves the sample.
 func (s *Sample) Server() *observer.Server {
 	return observer.New(observer.Config{
-		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Drops: s.Drops,
+		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates,
 		NodeName: "node-1", Cluster: cluster, Version: "0.1.0",
 		Instance: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Started: begin(),
 		InterfaceName: func(index uint32) string { return "veth" + strconv.Itoa(int(index)) },
@@ -137,6 +137,6 @@ func newGenerator(s *Sample) *generator {
 		names[worldAddress(i)] = []string{worldName(i)}
 	}
 	s.Names.Replace(names)
-	g.drop = s.Drops.Number(drop.Drop{Reason: reasonNetfilter, Location: 0xffffffff81000000})
+	g.drop = s.Fates.Number(fate.Fate{Reason: reasonNetfilter, Location: 0xffffffff81000000})
 	return g
 }

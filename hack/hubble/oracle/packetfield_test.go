@@ -13,10 +13,16 @@ import (
 func packetFields() map[string]fieldGenerator {
 	type filter = flowpb.FlowFilter
 	return map[string]fieldGenerator{
-		"uuid":             func(g *generator, f *filter) { f.Uuid = g.uuids() },
-		"source_ip":        func(g *generator, f *filter) { f.SourceIp = g.ips(g.flow.GetIP().GetSource()) },
-		"destination_ip":   func(g *generator, f *filter) { f.DestinationIp = g.ips(g.flow.GetIP().GetDestination()) },
-		"source_ip_xlated": func(g *generator, f *filter) { f.SourceIpXlated = g.ips(g.flow.GetIP().GetSource()) },
+		"uuid":           func(g *generator, f *filter) { f.Uuid = g.uuids() },
+		"source_ip":      func(g *generator, f *filter) { f.SourceIp = g.ips(g.flow.GetIP().GetSource()) },
+		"destination_ip": func(g *generator, f *filter) { f.DestinationIp = g.ips(g.flow.GetIP().GetDestination()) },
+		"source_ip_xlated": func(g *generator, f *filter) {
+			near := g.flow.GetIP().GetSourceXlated()
+			if near == "" {
+				near = g.flow.GetIP().GetSource()
+			}
+			f.SourceIpXlated = g.ips(near)
+		},
 		"source_port":      func(g *generator, f *filter) { f.SourcePort = g.ports() },
 		"destination_port": func(g *generator, f *filter) { f.DestinationPort = g.ports() },
 		"protocol":         func(g *generator, f *filter) { f.Protocol = g.protocols() },

@@ -7,8 +7,8 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
 	"github.com/fovea-obs/fovea/agent/dns"
-	"github.com/fovea-obs/fovea/agent/drop"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -21,7 +21,7 @@ type tables struct {
 	endpoints *endpoint.Table
 	services  *service.Table
 	names     *dns.Table
-	drops     *drop.Table
+	fates     *fate.Table
 
 	endpointNumbers []endpoint.Number
 	serviceNumbers  []service.Number
@@ -29,7 +29,7 @@ type tables struct {
 }
 
 func newTables(u *universe) *tables {
-	t := &tables{endpoints: endpoint.NewTable(u.cluster), names: dns.NewTable(), drops: drop.NewTable()}
+	t := &tables{endpoints: endpoint.NewTable(u.cluster), names: dns.NewTable(), fates: fate.NewTable()}
 	t.services = service.NewTable(u.cluster, t.endpoints)
 	t.endpointNumbers = []endpoint.Number{endpoint.Unknown, endpoint.World, endpoint.Host, endpoint.RemoteNode}
 	for _, e := range u.endpoints {
@@ -74,7 +74,7 @@ func (t *tables) namesOf(names []string) []uint32 {
 
 // configure says what the server needs to make flows of the records.
 func (t *tables) configure(u *universe, c *observer.Config) {
-	c.Endpoints, c.Services, c.Names, c.Drops = t.endpoints, t.services, t.names, t.drops
+	c.Endpoints, c.Services, c.Names, c.Fates = t.endpoints, t.services, t.names, t.fates
 	c.InterfaceName = func(index uint32) string { return u.interfaces[index] }
 	c.ReasonName = func(reason uint32) string { return u.reasons[reason] }
 	c.Symbol = func(address uint64) string { return u.symbols[address] }
@@ -99,7 +99,7 @@ func (t *tables) record(r *rand.Rand, u *universe) history.Record {
 	}
 	if chance(r, 0.3) {
 		out.Kind, out.Verdict = history.KindDrop, uint8(flowpb.Verdict_DROPPED)
-		out.Drop = t.drops.Number(drop.Drop{Reason: oneOf(r, keys(u.reasons)), Location: oneOf(r, keys(u.symbols))})
+		out.Fate = t.fates.Number(fate.Fate{Reason: oneOf(r, keys(u.reasons)), Location: oneOf(r, keys(u.symbols))})
 	}
 	if chance(r, 0.1) {
 		out.Verdict = uint8(oneOf(r, keys(flowpb.Verdict_name)))
@@ -110,6 +110,9 @@ func (t *tables) record(r *rand.Rand, u *universe) history.Record {
 		out.Flags |= history.FlagIPv6
 	}
 	out.Src, out.Dst = oneOf(r, addresses).As16(), oneOf(r, addresses).As16()
+	if out.Kind == history.KindTrace && chance(r, 0.2) {
+		out.Fate = t.fates.Number(fate.Fate{Source: oneOf(r, addresses)})
+	}
 	if !out.Has(history.FlagNoPorts) {
 		out.SrcPort, out.DstPort = oneOf(r, u.ports), oneOf(r, u.ports)
 		out.TCPFlags = uint16(r.UintN(1<<9)) & uint16(r.UintN(1<<9))

@@ -102,7 +102,7 @@ func (c *tally) check(t *testing.T) {
 		"event_type", "reply", "tcp_flags", "http_method", "http_header", "trace_id", "ip_trace_id", "encrypted",
 	}
 	never := []string{
-		"source_ip_xlated", "dns_query", "http_status_code", "http_method", "http_path", "http_url", "http_header",
+		"dns_query", "http_status_code", "http_method", "http_path", "http_url", "http_header",
 	}
 	always := []string{"node_name", "node_labels", "trace_id", "ip_trace_id", "encrypted"}
 	fields := (&flowpb.FlowFilter{}).ProtoReflect().Descriptor().Fields()

@@ -1,4 +1,4 @@
-package drop
+package fate
 
 import (
 	"testing"

@@ -1,0 +1,43 @@
+// Package fate knows what became of packets that were not simply passed on: why
+// and where they were dropped, or which address they went on with. A node has few
+// such places and addresses, and few packets meet them: so a flow's record holds
+// the number of its [Fate] and not what is in it.
+package fate
+
+import (
+	"net/netip"
+
+	"github.com/fovea-obs/fovea/agent/intern"
+)
+
+// None is the number of no fate.
+const None = 0
+
+// Fate is what became of packets. What does not apply is the zero value.
+type Fate struct {
+	// Reason is the kernel's enum skb_drop_reason, 0 where it gives none.
+	Reason uint32
+	// Location is the kernel address at which the packet was freed.
+	Location uint64
+	// Source is the address that the node put in the place of the source's.
+	Source netip.Addr
+}
+
+// Table numbers fates. Its methods are safe for concurrent use.
+type Table struct{ *intern.Set[Fate, Fate] }
+
+// NewTable returns a table with no fates.
+func NewTable() *Table { return &Table{intern.New[Fate](Fate{})} }
+
+// Number returns the number of a fate, the same for equal ones. It is valid
+// until a Release that does not keep it.
+func (t *Table) Number(f Fate) uint32 { return t.Set.Number(f, f) }
+
+// At returns the fate with number n; it is empty for None and for a number that
+// stands for nothing.
+func (t *Table) At(n uint32) Fate {
+	if f := t.Set.At(n); f != nil {
+		return *f
+	}
+	return Fate{}
+}
