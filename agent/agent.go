@@ -158,6 +158,7 @@ func datapathConfig(cfg Config, endpoints *endpoint.Table, log *slog.Logger) dat
 		Attach:      datapath.Attach(cfg.Attach),
 		Aggregate:   cfg.Aggregation == AggregateConnection,
 		Interval:    cfg.AggregationInterval,
+		Overlay:     cfg.Overlay,
 		Connections: cfg.Connections,
 		RingSize:    int(cfg.RingSize),
 		Interfaces:  endpoints,

@@ -85,8 +85,13 @@ type Config struct {
 	// interfaces to follow. One that begins with ! or - excludes what it
 	// matches, and counts more than all that include. With none that
 	// includes, the default rule does: veths whose peer is in another network
-	// namespace.
+	// namespace. What the node itself sends to the network and gets from there is
+	// followed at the interfaces of default routes and of overlays, if these are
+	// not excluded.
 	Interfaces []string
+	// Overlay has the packets told that carry an overlay's between nodes, as of
+	// VXLAN or WireGuard, beside those that they carry.
+	Overlay bool
 	// History is the memory for flows, in bytes.
 	History int64
 	// Aggregation says what is reported, AggregationInterval how often a

@@ -19,6 +19,8 @@ const volatile __u16 ephemeral_port = 32768;
 #define CLOSED_TIMEOUT 10
 /* A closed connection that was silent for so long has nothing more to say. */
 #define CLOSED_QUIET 1
+/* So long, in seconds, it is waited for what tells whose a connection is. */
+#define OPEN_QUIET 1
 /* After so many ns an attached program has seen the start of any connection that
  * still talks. */
 #define SETTLED 120000000000ULL
@@ -149,6 +151,11 @@ static __always_inline void fill(struct event *e, const struct conn_key *k)
 	e->pad = 0;
 }
 
+static __always_inline __u8 flags_of(__u8 scope)
+{
+	return scope == SCOPE_ENDPOINT ? FLAG_LOCAL : FLAG_LOCAL | FLAG_NETWORK;
+}
+
 /* Some kernels let the sweep take no lock. */
 #define LOCK(c)                                   \
 	do {                                      \
@@ -198,7 +205,7 @@ static __always_inline void report_counts(const struct conn_key *k, struct conn 
 	UNLOCK(c);
 
 	fill(e, k);
-	e->flags |= FLAG_LOCAL;
+	e->flags |= flags_of(c->scope);
 	if (c->guessed)
 		e->flags |= FLAG_GUESSED;
 	e->packets = packets;

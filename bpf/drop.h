@@ -71,6 +71,7 @@ static __always_inline bool find_place(struct sk_buff *skb, struct place *at)
 {
 	struct net_device *dev = BPF_CORE_READ(skb, dev);
 	bool received = false;
+	struct link *l;
 
 	if (!dev) {
 		unsigned long dst = BPF_CORE_READ(skb, _skb_refdst) & ~SKB_DST_NOREF;
@@ -98,7 +99,8 @@ static __always_inline bool find_place(struct sk_buff *skb, struct place *at)
 		if (!received)
 			at->flags |= FLAG_FROM_ENDPOINT;
 	}
-	if (bpf_map_lookup_elem(&links, &at->ifindex))
+	l = bpf_map_lookup_elem(&links, &at->ifindex);
+	if (l && !l->network)
 		at->flags |= FLAG_LOCAL;
 	return true;
 }

@@ -19,6 +19,7 @@
 #include "conn.h"
 #include "conntrack.h"
 #include "drop.h"
+#include "network.h"
 
 #define TC_ACT_UNSPEC (-1)
 
@@ -73,14 +74,14 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 	return guess_by_ports(k);
 }
 
-static __noinline void report_packet(struct __sk_buff *skb, const struct packet *p, struct verdict v)
+static __noinline void report_packet(struct __sk_buff *skb, const struct packet *p, struct verdict v, enum scope scope)
 {
 	struct event *e = reserve();
 
 	if (!e)
 		return;
 	fill(e, &p->key);
-	e->flags |= FLAG_LOCAL;
+	e->flags |= flags_of(scope);
 	if (v.guessed)
 		e->flags |= FLAG_GUESSED;
 	e->packets = 1;
@@ -109,12 +110,12 @@ static __noinline void close_conn(const struct conn_key *k, struct conn *c, __u1
 		back->closed = 1;
 }
 
-static __always_inline void first_packet(struct __sk_buff *skb, const struct packet *p, __u32 now, bool conntrack)
+static __always_inline void first_packet(struct __sk_buff *skb, const struct packet *p, __u32 now, struct verdict v,
+					 enum scope scope)
 {
-	struct verdict v = first_reply(skb, p, conntrack);
 	struct conn fresh = {
 		.packets = aggregate, .bytes = aggregate ? skb->len : 0, .seen_at = now, .reported_at = now,
-		.tcp_flags = p->tcp_flags, .reply = v.reply, .guessed = v.guessed,
+		.tcp_flags = p->tcp_flags, .reply = v.reply, .guessed = v.guessed, .scope = scope,
 	};
 	struct conn *c;
 
@@ -124,7 +125,7 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 		c = find_conn(&p->key);
 		if (!c) {
 			COUNT(untracked);
-			report_packet(skb, p, v);
+			report_packet(skb, p, v, scope);
 			return;
 		}
 		/* Another CPU was first, and reported what is new. */
@@ -133,7 +134,7 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 		return;
 	}
 	if (!aggregate) {
-		report_packet(skb, p, v);
+		report_packet(skb, p, v, scope);
 		return;
 	}
 	c = find_conn(&p->key);
@@ -141,7 +142,8 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 		return;
 	if (p->tcp_flags & (TCP_FIN | TCP_RST))
 		close_conn(&p->key, c, p->tcp_flags);
-	report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
+	if (scope != SCOPE_OPEN)
+		report(&p->key, c, 0, p->tcp_flags, CAUSE_NEW);
 }
 
 /*
@@ -193,13 +195,13 @@ static __always_inline void handle(struct __sk_buff *skb, const struct packet *p
 				   bool conntrack)
 {
 	if (!c) {
-		first_packet(skb, p, now, conntrack);
+		first_packet(skb, p, now, first_reply(skb, p, conntrack), SCOPE_ENDPOINT);
 		return;
 	}
 	if (!aggregate) {
 		if (c->seen_at != now)
 			c->seen_at = now;
-		report_packet(skb, p, (struct verdict){ .reply = c->reply, .guessed = c->guessed });
+		report_packet(skb, p, (struct verdict){ .reply = c->reply, .guessed = c->guessed }, c->scope);
 		return;
 	}
 	if (count(c, skb->len, p->tcp_flags, now))
@@ -315,6 +317,78 @@ int to_endpoint_alone(struct __sk_buff *skb)
 	return endpoint(skb, 0, false);
 }
 
+/* That a connection is another's, to be known without asking again. */
+static __always_inline void note_others(const struct packet *p, __u32 now)
+{
+	struct conn fresh = { .seen_at = now, .scope = SCOPE_OTHERS };
+
+	/* If there is no room, each of its packets is looked up. */
+	add_conn(&p->key, &fresh);
+}
+
+/* At an interface to the network: a packet that one of the node's addresses sent, or
+ * that is on its way to one. */
+static __noinline void node_packet(struct __sk_buff *skb, const struct packet *p)
+{
+	struct conn *c = find_conn(&p->key);
+	__u32 now = jiffies();
+
+	if (!c) {
+		enum scope scope = scope_of(skb, p, true);
+		struct verdict v;
+
+		if (scope == SCOPE_OTHERS) {
+			set_scope_of_answers(&p->key, scope);
+			note_others(p, now);
+			return;
+		}
+		/* What it knows of the answers comes before they are told. */
+		v = first_reply(skb, p, true);
+		set_scope_of_answers(&p->key, scope);
+		first_packet(skb, p, now, v, scope);
+		return;
+	}
+	if (is_open(p, c, now)) {
+		if (c->guessed || c->reply == REPLY_UNKNOWN)
+			ask_reply(skb, p, c);
+		set_scope(&p->key, c, scope_of(skb, p, false));
+	}
+	if (c->scope == SCOPE_OTHERS) {
+		if (c->seen_at != now)
+			c->seen_at = now;
+		return;
+	}
+	handle(skb, p, c, now, true);
+}
+
+static __always_inline int network(struct __sk_buff *skb, __u8 from)
+{
+	struct cursor cur = { .skb = skb, .len = skb->len };
+	struct packet p = {};
+
+	if (parse_frame(&cur, &p) != PARSED || !is_node(from ? &p.key.src : &p.key.dst))
+		return TC_ACT_UNSPEC;
+	if ((!show_overlay && carries_overlay(&p.key)) || finds_neighbours(&p.key))
+		return TC_ACT_UNSPEC;
+	p.key.flags |= from;
+	p.key.ifindex = skb->ifindex;
+	node_packet(skb, &p);
+	return TC_ACT_UNSPEC;
+}
+
+/* What goes out there, the node sent. */
+SEC("tc")
+int to_network(struct __sk_buff *skb)
+{
+	return network(skb, FLAG_FROM_ENDPOINT);
+}
+
+SEC("tc")
+int from_network(struct __sk_buff *skb)
+{
+	return network(skb, 0);
+}
+
 /*
  * Run over all connections about once a second: reports counts that no packet
  * is going to. True if the connection is to be forgotten, as it has been silent.
@@ -327,8 +401,16 @@ static __always_inline bool sweep(const struct conn_key *k, struct conn *c, bool
 	bool established = c->tcp_flags & TCP_ACK;
 	__u32 timeout = hz * (c->closed ? CLOSED_TIMEOUT : established ? TCP_TIMEOUT : OTHER_TIMEOUT);
 
-	if (!waiting)
+	if (!waiting || c->scope == SCOPE_OTHERS)
 		return idle >= timeout;
+	/* No answer or second packet told whose it is: nobody translated it. */
+	if (c->scope == SCOPE_OPEN && idle >= hz * OPEN_QUIET) {
+		c->scope = SCOPE_NODE;
+		report_counts(k, c, 0, c->tcp_flags, CAUSE_NEW, lock);
+		return false;
+	}
+	if (c->scope == SCOPE_OPEN)
+		return false;
 	if (elapsed(now, c->reported_at) >= interval || (c->closed && idle >= hz * CLOSED_QUIET))
 		report_counts(k, c, 0, 0, CAUSE_IDLE, lock);
 	return false;

@@ -41,6 +41,15 @@ enum event_flag {
 	FLAG_IPV6 = 4,
 	FLAG_GUESSED = 8,  /* reply was inferred from ports */
 	FLAG_LOCAL = 16,   /* ifindex is an interface that leads to an endpoint */
+	FLAG_NETWORK = 32, /* or one to the network, where the node is the endpoint */
+};
+
+/* Whose a connection is. */
+enum scope {
+	SCOPE_ENDPOINT = 0, /* the endpoint's behind the interface */
+	SCOPE_NODE = 1,     /* the node's itself */
+	SCOPE_OTHERS = 2,   /* another's, that passes through the node: not told here */
+	SCOPE_OPEN = 3,     /* the node's or another's, which is not known yet */
 };
 
 /* One report, as it lies in the ring buffer. */
@@ -105,7 +114,7 @@ struct conn {
 	__u8 guessed;
 	__u8 src_mac[6], dst_mac[6];
 	__u8 closed; /* it ended: a FIN in this direction, or a reset in any */
-	__u8 pad;
+	__u8 scope;  /* enum scope */
 	struct bpf_spin_lock lock;
 	__u64 reported_packets;
 	__u64 reported_bytes;
@@ -114,7 +123,8 @@ struct conn {
 /* An interface that the programs are attached to. */
 struct link {
 	__u64 attached_at; /* CLOCK_MONOTONIC, ns */
-	__u64 fresh;       /* it appeared while the agent was running */
+	__u32 fresh;       /* it appeared while the agent was running */
+	__u32 network;     /* it leads to the network, not to an endpoint */
 };
 
 /* One end of a connection. */

@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type FoveaAddress struct {
+	_     structs.HostLayout
+	Words [4]uint32
+}
+
 type FoveaConn struct {
 	_          structs.HostLayout
 	Packets    uint64
@@ -26,7 +31,7 @@ type FoveaConn struct {
 	SrcMac     [6]uint8
 	DstMac     [6]uint8
 	Closed     uint8
-	Pad        uint8
+	Scope      uint8
 	Lock       struct {
 		_   structs.HostLayout
 		Val uint32
@@ -36,15 +41,9 @@ type FoveaConn struct {
 }
 
 type FoveaConnKey struct {
-	_   structs.HostLayout
-	Src struct {
-		_     structs.HostLayout
-		Words [4]uint32
-	}
-	Dst struct {
-		_     structs.HostLayout
-		Words [4]uint32
-	}
+	_        structs.HostLayout
+	Src      FoveaAddress
+	Dst      FoveaAddress
 	Sport    uint16
 	Dport    uint16
 	Ifindex  uint32
@@ -64,29 +63,20 @@ type FoveaConnKey4 struct {
 
 type FoveaEnd struct {
 	_    structs.HostLayout
-	Addr struct {
-		_     structs.HostLayout
-		Words [4]uint32
-	}
+	Addr FoveaAddress
 	Port uint16
 	Pad  uint16
 }
 
 type FoveaEvent struct {
-	_        structs.HostLayout
-	Time     uint64
-	Seen     uint64
-	Packets  uint64
-	Bytes    uint64
-	Location uint64
-	Src      struct {
-		_     structs.HostLayout
-		Words [4]uint32
-	}
-	Dst struct {
-		_     structs.HostLayout
-		Words [4]uint32
-	}
+	_          structs.HostLayout
+	Time       uint64
+	Seen       uint64
+	Packets    uint64
+	Bytes      uint64
+	Location   uint64
+	Src        FoveaAddress
+	Dst        FoveaAddress
 	Ifindex    uint32
 	DropReason uint32
 	Sport      uint16
@@ -121,6 +111,7 @@ const (
 	FoveaEventFlagFLAG_IPV6          FoveaEventFlag = 4
 	FoveaEventFlagFLAG_GUESSED       FoveaEventFlag = 8
 	FoveaEventFlagFLAG_LOCAL         FoveaEventFlag = 16
+	FoveaEventFlagFLAG_NETWORK       FoveaEventFlag = 32
 )
 
 type FoveaEventKind uint32
@@ -133,7 +124,8 @@ const (
 type FoveaLink struct {
 	_          structs.HostLayout
 	AttachedAt uint64
-	Fresh      uint64
+	Fresh      uint32
+	Network    uint32
 }
 
 type FoveaReply uint32
@@ -142,6 +134,15 @@ const (
 	FoveaReplyREPLY_UNKNOWN FoveaReply = 0
 	FoveaReplyREPLY_NO      FoveaReply = 1
 	FoveaReplyREPLY_YES     FoveaReply = 2
+)
+
+type FoveaScope uint32
+
+const (
+	FoveaScopeSCOPE_ENDPOINT FoveaScope = 0
+	FoveaScopeSCOPE_NODE     FoveaScope = 1
+	FoveaScopeSCOPE_OTHERS   FoveaScope = 2
+	FoveaScopeSCOPE_OPEN     FoveaScope = 3
 )
 
 type FoveaStats struct {
@@ -173,8 +174,10 @@ const (
 	FoveaMapCpuStats             = "cpu_stats"
 	FoveaMapEvents               = "events"
 	FoveaMapLinks                = "links"
+	FoveaMapNodeAddresses        = "node_addresses"
 	FoveaProgFromEndpoint        = "from_endpoint"
 	FoveaProgFromEndpointAlone   = "from_endpoint_alone"
+	FoveaProgFromNetwork         = "from_network"
 	FoveaProgKfreeSkb            = "kfree_skb"
 	FoveaProgKfreeSkbNoReason    = "kfree_skb_no_reason"
 	FoveaProgSweepConns4         = "sweep_conns4"
@@ -183,6 +186,7 @@ const (
 	FoveaProgSweepConns6Unlocked = "sweep_conns6_unlocked"
 	FoveaProgToEndpoint          = "to_endpoint"
 	FoveaProgToEndpointAlone     = "to_endpoint_alone"
+	FoveaProgToNetwork           = "to_network"
 	FoveaProgTranslate           = "translate"
 	FoveaVarAggregate            = "aggregate"
 	FoveaVarEphemeralPort        = "ephemeral_port"
@@ -197,6 +201,7 @@ const (
 	FoveaVarReaderSleeps         = "reader_sleeps"
 	FoveaVarReasonNoSocket       = "reason_no_socket"
 	FoveaVarReplyType            = "reply_type"
+	FoveaVarShowOverlay          = "show_overlay"
 	FoveaVarTranslationType      = "translation_type"
 )
 
@@ -244,6 +249,7 @@ type FoveaSpecs struct {
 type FoveaProgramSpecs struct {
 	FromEndpoint        *ebpf.ProgramSpec `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.ProgramSpec `ebpf:"from_endpoint_alone"`
+	FromNetwork         *ebpf.ProgramSpec `ebpf:"from_network"`
 	KfreeSkb            *ebpf.ProgramSpec `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
 	SweepConns4         *ebpf.ProgramSpec `ebpf:"sweep_conns4"`
@@ -252,6 +258,7 @@ type FoveaProgramSpecs struct {
 	SweepConns6Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns6_unlocked"`
 	ToEndpoint          *ebpf.ProgramSpec `ebpf:"to_endpoint"`
 	ToEndpointAlone     *ebpf.ProgramSpec `ebpf:"to_endpoint_alone"`
+	ToNetwork           *ebpf.ProgramSpec `ebpf:"to_network"`
 	Translate           *ebpf.ProgramSpec `ebpf:"translate"`
 }
 
@@ -259,11 +266,12 @@ type FoveaProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FoveaMapSpecs struct {
-	Conns4   *ebpf.MapSpec `ebpf:"conns4"`
-	Conns6   *ebpf.MapSpec `ebpf:"conns6"`
-	CpuStats *ebpf.MapSpec `ebpf:"cpu_stats"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Links    *ebpf.MapSpec `ebpf:"links"`
+	Conns4        *ebpf.MapSpec `ebpf:"conns4"`
+	Conns6        *ebpf.MapSpec `ebpf:"conns6"`
+	CpuStats      *ebpf.MapSpec `ebpf:"cpu_stats"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	Links         *ebpf.MapSpec `ebpf:"links"`
+	NodeAddresses *ebpf.MapSpec `ebpf:"node_addresses"`
 }
 
 // FoveaVariableSpecs contains global variables before they are loaded into the kernel.
@@ -283,6 +291,7 @@ type FoveaVariableSpecs struct {
 	ReaderSleeps    *ebpf.VariableSpec `ebpf:"reader_sleeps"`
 	ReasonNoSocket  *ebpf.VariableSpec `ebpf:"reason_no_socket"`
 	ReplyType       *ebpf.VariableSpec `ebpf:"reply_type"`
+	ShowOverlay     *ebpf.VariableSpec `ebpf:"show_overlay"`
 	TranslationType *ebpf.VariableSpec `ebpf:"translation_type"`
 }
 
@@ -306,11 +315,12 @@ func (o *FoveaObjects) Close() error {
 //
 // It can be passed to LoadFoveaObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FoveaMaps struct {
-	Conns4   *ebpf.Map `ebpf:"conns4"`
-	Conns6   *ebpf.Map `ebpf:"conns6"`
-	CpuStats *ebpf.Map `ebpf:"cpu_stats"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Links    *ebpf.Map `ebpf:"links"`
+	Conns4        *ebpf.Map `ebpf:"conns4"`
+	Conns6        *ebpf.Map `ebpf:"conns6"`
+	CpuStats      *ebpf.Map `ebpf:"cpu_stats"`
+	Events        *ebpf.Map `ebpf:"events"`
+	Links         *ebpf.Map `ebpf:"links"`
+	NodeAddresses *ebpf.Map `ebpf:"node_addresses"`
 }
 
 func (m *FoveaMaps) Close() error {
@@ -320,6 +330,7 @@ func (m *FoveaMaps) Close() error {
 		m.CpuStats,
 		m.Events,
 		m.Links,
+		m.NodeAddresses,
 	)
 }
 
@@ -340,6 +351,7 @@ type FoveaVariables struct {
 	ReaderSleeps    *ebpf.Variable `ebpf:"reader_sleeps"`
 	ReasonNoSocket  *ebpf.Variable `ebpf:"reason_no_socket"`
 	ReplyType       *ebpf.Variable `ebpf:"reply_type"`
+	ShowOverlay     *ebpf.Variable `ebpf:"show_overlay"`
 	TranslationType *ebpf.Variable `ebpf:"translation_type"`
 }
 
@@ -349,6 +361,7 @@ type FoveaVariables struct {
 type FoveaPrograms struct {
 	FromEndpoint        *ebpf.Program `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.Program `ebpf:"from_endpoint_alone"`
+	FromNetwork         *ebpf.Program `ebpf:"from_network"`
 	KfreeSkb            *ebpf.Program `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.Program `ebpf:"kfree_skb_no_reason"`
 	SweepConns4         *ebpf.Program `ebpf:"sweep_conns4"`
@@ -357,6 +370,7 @@ type FoveaPrograms struct {
 	SweepConns6Unlocked *ebpf.Program `ebpf:"sweep_conns6_unlocked"`
 	ToEndpoint          *ebpf.Program `ebpf:"to_endpoint"`
 	ToEndpointAlone     *ebpf.Program `ebpf:"to_endpoint_alone"`
+	ToNetwork           *ebpf.Program `ebpf:"to_network"`
 	Translate           *ebpf.Program `ebpf:"translate"`
 }
 
@@ -364,6 +378,7 @@ func (p *FoveaPrograms) Close() error {
 	return _FoveaClose(
 		p.FromEndpoint,
 		p.FromEndpointAlone,
+		p.FromNetwork,
 		p.KfreeSkb,
 		p.KfreeSkbNoReason,
 		p.SweepConns4,
@@ -372,6 +387,7 @@ func (p *FoveaPrograms) Close() error {
 		p.SweepConns6Unlocked,
 		p.ToEndpoint,
 		p.ToEndpointAlone,
+		p.ToNetwork,
 		p.Translate,
 	)
 }

@@ -38,10 +38,10 @@ const (
 // bestAttach returns AttachTCX if the kernel has it. There is no interface 0, so
 // nothing is attached in finding out.
 func (d *Datapath) bestAttach() Attach {
-	if d.from == nil {
+	if d.endpoint.in == nil {
 		return AttachTCX
 	}
-	_, err := link.AttachTCX(link.TCXOptions{Program: d.from, Attach: ebpf.AttachTCXIngress})
+	_, err := link.AttachTCX(link.TCXOptions{Program: d.endpoint.in, Attach: ebpf.AttachTCXIngress})
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return AttachClsact
 	}
@@ -49,11 +49,21 @@ func (d *Datapath) bestAttach() Attach {
 }
 
 // hooks are the two places at an interface, as clsact and as TCX name them.
-func (d *Datapath) hooks() []hook {
+func (d *Datapath) hooks(r role) []hook {
+	programs := d.programs(r)
 	return []hook{
-		{"from_endpoint", netlink.HANDLE_MIN_INGRESS, ebpf.AttachTCXIngress, d.from},
-		{"to_endpoint", netlink.HANDLE_MIN_EGRESS, ebpf.AttachTCXEgress, d.to},
+		{"from_" + string(r), netlink.HANDLE_MIN_INGRESS, ebpf.AttachTCXIngress, programs.in},
+		{"to_" + string(r), netlink.HANDLE_MIN_EGRESS, ebpf.AttachTCXEgress, programs.out},
 	}
+}
+
+// programs are those for an interface of a role; none if the kernel does not take
+// them.
+func (d *Datapath) programs(r role) pair {
+	if r == roleNetwork {
+		return d.network
+	}
+	return d.endpoint
 }
 
 type hook struct {
@@ -79,9 +89,9 @@ func (a attached) Close() error {
 
 // attach puts both programs at the interface. It must be called in the
 // interface's network namespace.
-func (d *Datapath) attach(nl *netlink.Handle, index int) (attached, error) {
+func (d *Datapath) attach(nl *netlink.Handle, index int, r role) (attached, error) {
 	var done attached
-	for _, h := range d.hooks() {
+	for _, h := range d.hooks(r) {
 		var undo func() error
 		var err error
 		if d.cfg.Attach == AttachClsact {

@@ -24,13 +24,15 @@ type Config struct {
 	// the process is in.
 	NetNS string
 	// Include and Exclude are patterns (path.Match) of interface names. Without
-	// Include, the rule of leadsToEndpoint holds.
+	// Include, the rule of roleOf holds.
 	Include, Exclude []string
 	Attach           Attach
 	// Aggregate packets to connections, reported every Interval while packets
 	// flow. Otherwise each packet is an event.
 	Aggregate bool
 	Interval  time.Duration
+	// Overlay has the packets told that carry an overlay's, between nodes.
+	Overlay bool
 	// Connections is how many are tracked at most of IPv4, and as many of IPv6,
 	// each direction at each endpoint for itself: 136 bytes of kernel memory
 	// each, and 160 for each of IPv6 that is there.

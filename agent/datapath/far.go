@@ -77,7 +77,7 @@ func (w *watcher) lookAgain() time.Duration {
 // than before.
 func (w *watcher) setFar(k *watched) {
 	a := k.link.Attrs()
-	if k.link.Type() != "veth" || a.NetNsID < 0 || a.ParentIndex == 0 {
+	if k.role != roleEndpoint || k.link.Type() != "veth" || a.NetNsID < 0 || a.ParentIndex == 0 {
 		return
 	}
 	addrs, err := w.farAddresses(a.NetNsID, a.ParentIndex)

@@ -22,13 +22,19 @@ const flagMap = ".data.reader"
 type objects struct {
 	maps *ebpf.Collection
 
-	from, to, drops, translate *ebpf.Program
+	// endpoint and network are the pairs for interfaces of a role.
+	endpoint, network pair
+	drops, translate  *ebpf.Program
 	// sweeps are the programs that go over the connections, by their map.
 	sweeps map[string]*ebpf.Program
 
 	// missing names what was not loaded, and why.
 	missing []missing
 }
+
+// pair is two programs at an interface: for what comes in there, and for what goes
+// out.
+type pair struct{ in, out *ebpf.Program }
 
 type missing struct {
 	probe string
@@ -52,12 +58,17 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if cfg.Aggregate {
 		aggregate = 1
 	}
+	overlay := uint8(0)
+	if cfg.Overlay {
+		overlay = 1
+	}
 	hz, err := tickRate()
 	if err != nil {
 		return nil, err
 	}
 	for name, value := range map[string]any{
 		bpf.FoveaVarAggregate:      aggregate,
+		bpf.FoveaVarShowOverlay:    overlay,
 		bpf.FoveaVarHz:             hz,
 		bpf.FoveaVarInterval:       uint32(cfg.Interval.Seconds() * float64(hz)),
 		bpf.FoveaVarHostNetns:      netns,
@@ -85,7 +96,7 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		defer c.Close()
 		return c.DetachProgram(name), nil
 	}
-	o.loadEndpoint(load)
+	o.loadPairs(load)
 	name := bpf.FoveaProgKfreeSkb
 	if len(why.names) == 0 {
 		name = bpf.FoveaProgKfreeSkbNoReason
@@ -121,25 +132,28 @@ func (o *objects) loadSweeps(load func(string) (*ebpf.Program, error)) {
 	}
 }
 
-// loadEndpoint loads the programs for endpoints' interfaces, without the
-// kernel's connection tracking where that cannot be asked.
-func (o *objects) loadEndpoint(load func(string) (*ebpf.Program, error)) {
-	pair := func(from, to string) error {
-		var err error
-		if o.from, err = load(from); err != nil {
-			return err
+// loadPairs loads the programs for interfaces, without the kernel's connection
+// tracking where that cannot be asked. There is no telling then what is the node's
+// own of what goes to the network.
+func (o *objects) loadPairs(load func(string) (*ebpf.Program, error)) {
+	both := func(in, out string) (p pair, err error) {
+		if p.in, err = load(in); err != nil {
+			return pair{}, err
 		}
-		if o.to, err = load(to); err != nil {
-			o.from.Close()
-			o.from = nil
+		if p.out, err = load(out); err != nil {
+			p.in.Close()
+			return pair{}, err
 		}
-		return err
+		return p, nil
 	}
-	err := pair(bpf.FoveaProgFromEndpoint, bpf.FoveaProgToEndpoint)
-	if err == nil {
+	var err, alone error
+	if o.network, err = both(bpf.FoveaProgFromNetwork, bpf.FoveaProgToNetwork); err != nil {
+		o.miss("the node's own traffic", err)
+	}
+	if o.endpoint, err = both(bpf.FoveaProgFromEndpoint, bpf.FoveaProgToEndpoint); err == nil {
 		return
 	}
-	if alone := pair(bpf.FoveaProgFromEndpointAlone, bpf.FoveaProgToEndpointAlone); alone != nil {
+	if o.endpoint, alone = both(bpf.FoveaProgFromEndpointAlone, bpf.FoveaProgToEndpointAlone); alone != nil {
 		o.miss("endpoints", alone)
 		return
 	}
@@ -151,7 +165,8 @@ func (o *objects) miss(probe string, err error) {
 }
 
 func (o *objects) close() {
-	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.from, o.to, o.drops, o.translate) {
+	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.endpoint.in, o.endpoint.out, o.network.in,
+		o.network.out, o.drops, o.translate) {
 		// Close does nothing for nil.
 		p.Close()
 	}

@@ -62,12 +62,19 @@ func TestInterfaceNames(t *testing.T) {
 	}
 }
 
-func TestLeadsToEndpoint(t *testing.T) {
+func TestRoleOf(t *testing.T) {
 	link := func(kind, name string, index, netns int) netlink.Link {
 		a := netlink.NewLinkAttrs()
 		a.Name, a.Index, a.NetNsID = name, index, netns
-		if kind == "veth" {
+		a.EncapType = "ether"
+		switch kind {
+		case "veth":
 			return &netlink.Veth{LinkAttrs: a}
+		case "vxlan":
+			return &netlink.Vxlan{LinkAttrs: a}
+		case "wireguard":
+			a.EncapType = "none"
+			return &netlink.Wireguard{LinkAttrs: a}
 		}
 		return &netlink.Device{LinkAttrs: a}
 	}
@@ -75,24 +82,29 @@ func TestLeadsToEndpoint(t *testing.T) {
 		name             string
 		include, exclude []string
 		link             netlink.Link
-		want             bool
+		want             role
 	}{
-		{"veth to another namespace", nil, nil, link("veth", "veth1", 5, 0), true},
-		{"veth inside the namespace", nil, nil, link("veth", "veth1", 5, -1), false},
-		{"the way out", nil, nil, link("veth", "eth0", 2, 0), false},
-		{"other kinds", nil, nil, link("device", "ens5", 5, -1), false},
-		{"included", []string{"cali*", "en?5"}, nil, link("device", "ens5", 5, -1), true},
-		{"included though the way out", []string{"eth0"}, nil, link("veth", "eth0", 2, 0), true},
-		{"not included", []string{"cali*"}, nil, link("veth", "veth1", 5, 0), false},
-		{"excluded", nil, []string{"veth1"}, link("veth", "veth1", 5, 0), false},
-		{"excluded and included", []string{"*"}, []string{"veth*"}, link("veth", "veth1", 5, 0), false},
+		{"veth to another namespace", nil, nil, link("veth", "veth1", 5, 0), roleEndpoint},
+		{"veth inside the namespace", nil, nil, link("veth", "veth1", 5, -1), roleNone},
+		{"the way out", nil, nil, link("veth", "eth0", 2, 0), roleNetwork},
+		{"the way out of a machine", nil, nil, link("device", "ens5", 2, -1), roleNetwork},
+		{"the way out, excluded", nil, []string{"eth*"}, link("veth", "eth0", 2, 0), roleNone},
+		{"the way out beside what is included", []string{"cali*"}, nil, link("veth", "eth0", 2, 0), roleNetwork},
+		{"a way out that has no frames", nil, nil, link("wireguard", "wg0", 2, -1), roleNone},
+		{"an overlay", nil, nil, link("vxlan", "flannel.1", 5, -1), roleNetwork},
+		{"other kinds", nil, nil, link("device", "ens5", 5, -1), roleNone},
+		{"included", []string{"cali*", "en?5"}, nil, link("device", "ens5", 5, -1), roleEndpoint},
+		{"included though the way out", []string{"eth0"}, nil, link("veth", "eth0", 2, 0), roleEndpoint},
+		{"not included", []string{"cali*"}, nil, link("veth", "veth1", 5, 0), roleNone},
+		{"excluded", nil, []string{"veth1"}, link("veth", "veth1", 5, 0), roleNone},
+		{"excluded and included", []string{"*"}, []string{"veth*"}, link("veth", "veth1", 5, 0), roleNone},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := &Datapath{cfg: Config{Include: tt.include, Exclude: tt.exclude}}
 			w := &watcher{Datapath: d, uplinks: map[int]bool{2: true}}
-			if got := w.leadsToEndpoint(tt.link); got != tt.want {
-				t.Errorf("%s: %v", tt.link.Attrs().Name, got)
+			if got := w.roleOf(tt.link); got != tt.want {
+				t.Errorf("%s is of role %q, want %q", tt.link.Attrs().Name, got, tt.want)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ func send(t testing.TB, d *Datapath, first, n int) {
 	binary.BigEndian.PutUint16(ip[22:], 53)
 	for i := range n {
 		binary.BigEndian.PutUint16(ip[20:], uint16(first+i))
-		if _, err := d.from.Run(&ebpf.RunOptions{Data: b}); err != nil {
+		if _, err := d.endpoint.in.Run(&ebpf.RunOptions{Data: b}); err != nil {
 			t.Fatal(err)
 		}
 	}

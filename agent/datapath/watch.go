@@ -30,8 +30,10 @@ type watcher struct {
 	strict     *nl.NetlinkSocket
 	looks      []farLook
 	unreadable bool
-	// uplinks are the interfaces of default routes.
+	// uplinks are the interfaces of default routes, addrs what the programs at the
+	// network know as the node's own.
 	uplinks map[int]bool
+	addrs   map[netip.Addr]bool
 	// started is set once all that was there at the start is known.
 	started bool
 }
@@ -44,8 +46,9 @@ type watched struct {
 	since int64
 	// far are the addresses of its far end, as they were told of.
 	far []netip.Addr
-	// attached is nil while the programs are not attached to it.
+	// attached is nil while no programs are attached to it, role for what they are.
 	attached attached
+	role     role
 }
 
 // watch follows the interfaces until ctx is done, and detaches from all then.
@@ -213,7 +216,7 @@ func (w *watcher) up(l netlink.Link) {
 	renamed := ok && k.link.Attrs().Name != a.Name
 	k.link = l
 	w.names.set(uint32(a.Index), a.Name)
-	if renamed && k.attached != nil {
+	if renamed && k.role == roleEndpoint {
 		w.cfg.Interfaces.LinkUp(uint32(a.Index), a.Name)
 	}
 	w.decide(k)

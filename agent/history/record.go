@@ -37,6 +37,9 @@ const (
 	// FlagLocal says that Interface leads to an endpoint of this node. Drops
 	// may happen on others.
 	FlagLocal
+	// FlagNetwork says that Interface leads to the network, and that the endpoint
+	// is the node itself.
+	FlagNetwork
 )
 
 // Record is one flow report. Of fixed size and without pointers; the zero value

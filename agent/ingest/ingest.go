@@ -165,6 +165,7 @@ func flags(e *bpf.FoveaEvent) history.Flags {
 	set(bpf.FoveaEventFlagFLAG_IPV6, history.FlagIPv6)
 	set(bpf.FoveaEventFlagFLAG_GUESSED, history.FlagGuessed)
 	set(bpf.FoveaEventFlagFLAG_LOCAL, history.FlagLocal)
+	set(bpf.FoveaEventFlagFLAG_NETWORK, history.FlagNetwork)
 	switch bpf.FoveaReply(e.Reply) {
 	case bpf.FoveaReplyREPLY_NO:
 		f |= history.FlagReplyKnown
@@ -189,22 +190,25 @@ func direction(r *history.Record) uint8 {
 }
 
 // name finds who the two ends are: the near one by its interface, the far one by
-// its address at the time when the packets were seen. Without such an interface
-// both are looked up by address.
+// its address at the time when the packets were seen. Where no endpoint of its own
+// is behind the interface both are looked up by address.
 func (in *Ingest) name(r *history.Record) {
 	near := end{netip.AddrFrom16(r.Dst), r.DstPort, &r.Destination, &r.DestinationService}
 	far := end{netip.AddrFrom16(r.Src), r.SrcPort, &r.Source, &r.SourceService}
 	if r.Has(history.FlagFromEndpoint) {
 		near, far = far, near
 	}
-	local := endpoint.Unknown
-	if r.Has(history.FlagLocal) {
-		var remote endpoint.Number
+	var local, remote endpoint.Number
+	switch {
+	case r.Has(history.FlagNetwork):
+		// The node may be more than one, as where an API server is on it.
+		local, remote = in.Endpoints.Remote(near.addr, in.seen), in.Endpoints.Remote(far.addr, in.seen)
+	case r.Has(history.FlagLocal):
 		local, remote = in.Endpoints.Ends(r.Interface, far.addr, in.seen)
-		in.set(far, remote, r.Protocol)
-	} else {
-		in.set(far, in.Endpoints.Remote(far.addr, in.seen), r.Protocol)
+	default:
+		remote = in.Endpoints.Remote(far.addr, in.seen)
 	}
+	in.set(far, remote, r.Protocol)
 	if local != endpoint.Unknown {
 		*near.number = uint32(local)
 	} else {

@@ -29,6 +29,7 @@ const (
 	ipv6    = uint8(bpf.FoveaEventFlagFLAG_IPV6)
 	guessed = uint8(bpf.FoveaEventFlagFLAG_GUESSED)
 	local   = uint8(bpf.FoveaEventFlagFLAG_LOCAL)
+	network = uint8(bpf.FoveaEventFlagFLAG_NETWORK)
 )
 
 // Interfaces of the fixture.
@@ -146,6 +147,7 @@ func TestFields(t *testing.T) {
 		"no ports": func(e *bpf.FoveaEvent, r *history.Record) { e.Flags, r.Flags = noPorts, history.FlagNoPorts },
 		"from":     func(e *bpf.FoveaEvent, r *history.Record) { e.Flags, r.Flags = from, history.FlagFromEndpoint },
 		"local":    func(e *bpf.FoveaEvent, r *history.Record) { e.Flags, r.Flags = local, history.FlagLocal },
+		"network":  func(e *bpf.FoveaEvent, r *history.Record) { e.Flags, r.Flags = network, history.FlagNetwork },
 		"request": func(e *bpf.FoveaEvent, r *history.Record) {
 			e.Reply, r.Flags = uint8(bpf.FoveaReplyREPLY_NO), history.FlagReplyKnown
 		},

@@ -22,6 +22,8 @@ type judge struct {
 	// local are the node's pods by interface, names who has an address.
 	local map[int]*lab.Pod
 	names map[netip.Addr]string
+	// uplink is the node's interface to the network.
+	uplink int
 	// guesses says what may be inferred.
 	guesses guesses
 }
@@ -58,6 +60,11 @@ func (n *network) newJudge(t *testing.T, node *lab.Node) *judge {
 		}
 	}
 	check(t, node.NS.Do(func() error {
+		uplink, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		j.uplink = uplink.Index
 		all, err := net.InterfaceAddrs()
 		for _, a := range all {
 			j.names[netip.MustParsePrefix(a.String()).Addr()] = "reserved:host"
@@ -96,11 +103,10 @@ func (j *judge) flow(f *flowpb.Flow) []string {
 // is, whatever the address.
 func (j *judge) judgeEnds(f *flowpb.Flow, k key, equal func(what string, got, want any)) {
 	pod := j.local[k.iface]
-	if pod == nil {
-		equal("interface", k.iface, "one of a pod")
+	if pod == nil && k.iface != j.uplink {
+		equal("interface", k.iface, "one of a pod, or the uplink")
 		return
 	}
-	equal("interface's name", f.GetInterface().GetName(), pod.Interface)
 	local, remote := f.GetDestination(), f.GetSource()
 	localService, remoteService := f.GetDestinationService(), f.GetSourceService()
 	addr, port := k.src, k.a
@@ -109,9 +115,15 @@ func (j *judge) judgeEnds(f *flowpb.Flow, k key, equal func(what string, got, wa
 		localService, remoteService = remoteService, localService
 		addr, port = k.dst, k.b
 	}
-	equal("local end", who(local), podName(pod))
-	equal("local end's ID", local.GetID(), uint32(k.iface))
-	equal("local end's labels", strings.Contains(strings.Join(local.GetLabels(), " "), "k8s:app="+pod.Labels["app"]), true)
+	if pod == nil {
+		equal("interface's name", f.GetInterface().GetName(), "eth0")
+		equal("local end", who(local), "reserved:host")
+	} else {
+		equal("interface's name", f.GetInterface().GetName(), pod.Interface)
+		equal("local end", who(local), podName(pod))
+		equal("local end's ID", local.GetID(), uint32(k.iface))
+		equal("local end's labels", strings.Contains(strings.Join(local.GetLabels(), " "), "k8s:app="+pod.Labels["app"]), true)
+	}
 	equal("local end's service", serviceName(localService), "")
 	service := ""
 	if !k.later {
@@ -208,6 +220,12 @@ func (j *judge) judgeWords(f *flowpb.Flow, k key, equal func(what string, got, w
 	point, sub := flowpb.TraceObservationPoint_TO_ENDPOINT, int32(0)
 	if k.from {
 		point, sub = flowpb.TraceObservationPoint_FROM_ENDPOINT, 5
+	}
+	if k.iface == j.uplink {
+		point, sub = flowpb.TraceObservationPoint_FROM_NETWORK, 10
+		if k.from {
+			point, sub = flowpb.TraceObservationPoint_TO_NETWORK, 11
+		}
 	}
 	equal("observation point", f.GetTraceObservationPoint(), point)
 	equal("event type", f.GetEventType().GetType(), int32(4))

@@ -71,7 +71,7 @@ func captured(r capture.Result) map[key]sum {
 func keyOf(f *flowpb.Flow) key {
 	k := key{
 		iface: int(f.GetInterface().GetIndex()),
-		from:  f.GetTraceObservationPoint() == flowpb.TraceObservationPoint_FROM_ENDPOINT,
+		from:  isSent(f.GetTraceObservationPoint()),
 		src:   netip.MustParseAddr(f.GetIP().GetSource()),
 		dst:   netip.MustParseAddr(f.GetIP().GetDestination()),
 	}
@@ -96,6 +96,12 @@ func keyOf(f *flowpb.Flow) key {
 	}
 	k.a, k.b = uint16(a), uint16(b)
 	return k
+}
+
+// isSent tells whether the endpoint behind an interface sent what was seen there: at
+// one to the network, that is the node.
+func isSent(p flowpb.TraceObservationPoint) bool {
+	return p == flowpb.TraceObservationPoint_FROM_ENDPOINT || p == flowpb.TraceObservationPoint_TO_NETWORK
 }
 
 // fragmentOf is the protocol of a fragment, of which a flow tells in words only.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -23,8 +24,10 @@ const (
 // agent watches, and outer around it. What both saw the same of, the agent must
 // have seen exactly. The kernel's own housekeeping may fall in between.
 type watch struct {
-	node         *lab.Node
-	ifaces       []string
+	node   *lab.Node
+	ifaces []string
+	// only says what is to be compared; all, if it is nil.
+	only         func(key) bool
 	inner, outer *capture.Capture
 }
 
@@ -78,6 +81,9 @@ func (w *watch) compare(t *testing.T, f *follower) map[key]sum {
 	r, err = w.outer.Stop()
 	check(t, err)
 	got := f.snapshot()
+	if w.only != nil {
+		maps.DeleteFunc(got, func(k key, _ sum) bool { return !w.only(k) })
+	}
 	complain(t, differences(inner, w.ours(captured(r), r.Interfaces), got))
 	f.report(t)
 	return got
@@ -95,14 +101,31 @@ func complain(t *testing.T, complaints []string) {
 	}
 }
 
-// ours leaves out the node's interfaces that lead to no pod.
+// ours leaves out the node's interfaces that lead to no pod, or what is not to be
+// compared.
 func (w *watch) ours(sums map[key]sum, names map[int]string) map[key]sum {
+	if w.only != nil {
+		return reversed(sums, w.only)
+	}
 	for k := range sums {
 		if name := names[k.iface]; name == "eth0" || name == "lo" {
 			delete(sums, k)
 		}
 	}
 	return sums
+}
+
+// reversed keeps those of a capture at an interface to the network, where what comes
+// in is on its way to the endpoint, the node.
+func reversed(sums map[key]sum, only func(key) bool) map[key]sum {
+	out := map[key]sum{}
+	for k, s := range sums {
+		k.from = !k.from
+		if only(k) {
+			out[k] = s
+		}
+	}
+	return out
 }
 
 // differences compares what was told with what was captured.

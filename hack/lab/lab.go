@@ -16,6 +16,9 @@ const bridgeName = "br0"
 var (
 	fabric4 = netip.MustParsePrefix("172.31.0.1/24")
 	fabric6 = netip.MustParsePrefix("fd31::1/64")
+	// pods4 and pods6 hold the pod ranges of all nodes.
+	pods4 = netip.MustParsePrefix("10.1.0.0/16")
+	pods6 = netip.MustParsePrefix("fd00::/16")
 )
 
 // Lab is a network of nodes and pods. Its methods and those of its nodes and

@@ -102,6 +102,41 @@ func translate(to netip.AddrPort) []expr.Any {
 	}
 }
 
+// Masquerade gives connections that leave the cluster from the node's pods the
+// node's address, and so those that a service translated, as from outside, for their
+// backends to answer by way of the node.
+func (n *Node) Masquerade() (*Rule, error) {
+	r, err := n.NS.addRules("masquerade", func(conn *nftables.Conn, table *nftables.Table) {
+		chain := conn.AddChain(&nftables.Chain{
+			Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
+			Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+		})
+		add := func(exprs ...expr.Any) {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
+		}
+		status := binary.NativeEndian.AppendUint32(nil, statusDestinationTranslated)
+		none := make([]byte, len(status))
+		add(&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: status, Xor: none},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: none}, &expr.Masq{})
+		for _, p := range []netip.Prefix{pods4, pods6} {
+			add(append(matchAddr(p, false), &expr.Verdict{Kind: expr.VerdictAccept})...)
+		}
+		for _, p := range []netip.Prefix{n.PodRange4, n.PodRange6} {
+			exprs := append(matchAddr(p, true), &expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: append([]byte(uplinkName), 0)})
+			add(append(exprs, &expr.Masq{})...)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("masquerade: %w", err)
+	}
+	return r, nil
+}
+
+// statusDestinationTranslated is IPS_DST_NAT (nf_conntrack_common.h).
+const statusDestinationTranslated = 1 << 5
+
 // enableConntrack makes the node track connections.
 func (n *Node) enableConntrack() error {
 	_, err := n.NS.addRules("conntrack", func(conn *nftables.Conn, table *nftables.Table) {

@@ -1,8 +1,6 @@
 package encode
 
 import (
-	flowpb "github.com/cilium/cilium/api/v1/flow"
-
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
@@ -130,7 +128,7 @@ func (e *Encoder) connection(b []byte, c *history.Columns, row int, d *dropped) 
 		b = appendVarint(appendTag2(b, flowDirection, typeVarint), uint64(v))
 	}
 	if kind != history.KindDrop && want.flow.has(flowObservationPoint) {
-		b = append(appendTag2(b, flowObservationPoint, typeVarint), observationPoint(flags))
+		b = append(appendTag2(b, flowObservationPoint, typeVarint), byte(lookup.ObservationPoint(flags)))
 	}
 	if d != nil && d.reason != 0 && want.flow.has(flowDropReasonDesc) {
 		b = appendVarint(appendTag2(b, flowDropReasonDesc, typeVarint), d.reason)
@@ -154,13 +152,6 @@ func appendIsReply(b []byte, flags history.Flags, f fields) []byte {
 	return append(b, 2, tag1(wrapperValue, typeVarint), 1)
 }
 
-func observationPoint(f history.Flags) byte {
-	if f&history.FlagFromEndpoint != 0 {
-		return byte(flowpb.TraceObservationPoint_FROM_ENDPOINT)
-	}
-	return byte(flowpb.TraceObservationPoint_TO_ENDPOINT)
-}
-
 // event appends the event's type and sub-type.
 func (e *Encoder) event(b []byte, kind history.Kind, flags history.Flags, d *dropped) []byte {
 	switch {
@@ -168,8 +159,6 @@ func (e *Encoder) event(b []byte, kind history.Kind, flags history.Flags, d *dro
 		return b
 	case kind == history.KindDrop:
 		return append(b, d.event...)
-	case flags&history.FlagFromEndpoint != 0:
-		return append(b, e.fixed.fromEndpoint...)
 	}
-	return append(b, e.fixed.toEndpoint...)
+	return append(b, e.fixed.traces[tracePoint(flags)]...)
 }

@@ -11,6 +11,17 @@ import (
 // emitterText is the product that wrote a flow.
 const emitterText = "fovea"
 
+// tracePoint numbers the places where packets are seen.
+func tracePoint(f history.Flags) (i int) {
+	if f&history.FlagFromEndpoint != 0 {
+		i = 1
+	}
+	if f&history.FlagNetwork != 0 {
+		i += 2
+	}
+	return i
+}
+
 // fixed are bytes that are the same in all flows.
 type fixed struct {
 	// node is the envelope's name of the node.
@@ -18,8 +29,8 @@ type fixed struct {
 	// typeAndNode are two fields of the flow that follow each other.
 	typeAndNode []byte
 	emitter     []byte
-	// The events of what is no drop.
-	fromEndpoint, toEndpoint []byte
+	// traces are the events of what is no drop, by tracePoint.
+	traces [4][]byte
 	// plain are the extensions of what is no drop, by whether the reply bit was
 	// inferred.
 	plain [2]extension
@@ -43,8 +54,11 @@ func newFixed(t *lookup.Tables, w *wanted) fixed {
 		}
 		f.emitter = appendBytes(nil, flowEmitter, m)
 	}
-	f.fromEndpoint = eventType(t, w, history.KindTrace, history.FlagFromEndpoint, fate.None)
-	f.toEndpoint = eventType(t, w, history.KindTrace, 0, fate.None)
+	for _, flags := range []history.Flags{
+		0, history.FlagFromEndpoint, history.FlagNetwork, history.FlagNetwork | history.FlagFromEndpoint,
+	} {
+		f.traces[tracePoint(flags)] = eventType(t, w, history.KindTrace, flags, fate.None)
+	}
 	f.plain = [2]extension{newExtension(w, nil, false), newExtension(w, nil, true)}
 	return f
 }

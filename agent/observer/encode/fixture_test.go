@@ -97,7 +97,7 @@ func (f *fixture) random(r *rand.Rand, c *history.Columns, rows int) {
 		}
 		c.Protocol[i] = oneOf(r, 1, 2, 6, 17, 58, 112, 132, 47, uint8(r.Uint32()))
 		c.Verdict[i], c.Direction[i] = oneOf(r, 0, 1, 2, uint8(r.Uint32())), oneOf(r, 0, 1, 2, uint8(r.Uint32()))
-		c.Kind[i], c.Flags[i] = oneOf(r, history.KindTrace, history.KindDrop), history.Flags(r.Uint32N(1<<7))
+		c.Kind[i], c.Flags[i] = oneOf(r, history.KindTrace, history.KindDrop), history.Flags(r.Uint32N(1<<8))
 	}
 }
 

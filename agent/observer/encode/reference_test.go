@@ -105,6 +105,10 @@ func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.F
 	case c.Kind[row] == history.KindDrop:
 		f.DropReasonDesc = t.DropReason(c.Fate[row])
 		f.DropReason = uint32(f.DropReasonDesc)
+	case flags&history.FlagNetwork != 0 && flags&history.FlagFromEndpoint != 0:
+		f.TraceObservationPoint = flowpb.TraceObservationPoint_TO_NETWORK
+	case flags&history.FlagNetwork != 0:
+		f.TraceObservationPoint = flowpb.TraceObservationPoint_FROM_NETWORK
 	case flags&history.FlagFromEndpoint != 0:
 		f.TraceObservationPoint = flowpb.TraceObservationPoint_FROM_ENDPOINT
 	default:

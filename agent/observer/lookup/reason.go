@@ -17,6 +17,8 @@ const (
 
 	traceToEndpoint   = 0
 	traceFromEndpoint = 5
+	traceFromNetwork  = 10
+	traceToNetwork    = 11
 )
 
 // otherDrop is the sub-type of drop events whose reason is none of Hubble's.
@@ -70,10 +72,27 @@ func (t *Tables) EventType(kind history.Kind, flags history.Flags, number uint32
 			return EventDrop, int32(known)
 		}
 		return EventDrop, otherDrop
+	case flags&(history.FlagNetwork|history.FlagFromEndpoint) == history.FlagNetwork:
+		return EventTrace, traceFromNetwork
+	case flags&history.FlagNetwork != 0:
+		return EventTrace, traceToNetwork
 	case flags&history.FlagFromEndpoint != 0:
 		return EventTrace, traceFromEndpoint
 	}
 	return EventTrace, traceToEndpoint
+}
+
+// ObservationPoint is where the packets of a record that is no drop were seen.
+func ObservationPoint(flags history.Flags) flowpb.TraceObservationPoint {
+	switch {
+	case flags&(history.FlagNetwork|history.FlagFromEndpoint) == history.FlagNetwork:
+		return flowpb.TraceObservationPoint_FROM_NETWORK
+	case flags&history.FlagNetwork != 0:
+		return flowpb.TraceObservationPoint_TO_NETWORK
+	case flags&history.FlagFromEndpoint != 0:
+		return flowpb.TraceObservationPoint_FROM_ENDPOINT
+	}
+	return flowpb.TraceObservationPoint_TO_ENDPOINT
 }
 
 // KernelReason is the kernel's name of why a packet was dropped, or its number.

@@ -95,7 +95,7 @@ func (t *tables) record(r *rand.Rand, u *universe) history.Record {
 		Protocol:  oneOf(r, u.protocols),
 		Direction: uint8(r.IntN(len(flowpb.TrafficDirection_name))),
 		// What the kinds of flags mean together is not asked: any may be set.
-		Flags: history.Flags(r.UintN(uint(history.FlagLocal)<<1)) &^ history.FlagIPv6,
+		Flags: history.Flags(r.UintN(uint(history.FlagNetwork)<<1)) &^ history.FlagIPv6,
 	}
 	if chance(r, 0.3) {
 		out.Kind, out.Verdict = history.KindDrop, uint8(flowpb.Verdict_DROPPED)
