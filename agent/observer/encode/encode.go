@@ -11,6 +11,7 @@ type Encoder struct {
 	tables *lookup.Tables
 	want   wanted
 	fixed  fixed
+	octets *octets
 
 	// epoch is that of what is remembered by number.
 	epoch               lookup.Epoch
@@ -19,15 +20,15 @@ type Encoder struct {
 	names               cache[[]byte]
 	drops               cache[dropped]
 	translated          cache[[]byte]
-	// interfaces are by index, of one chunk.
-	interfaces cache[[]byte]
+	// interfaces are names by index, of one chunk.
+	interfaces cache[string]
 	// summaries depend on no table.
 	summaries cache[[]byte]
 }
 
 // New returns an encoder that writes what the mask asks for.
 func (f *Factory) New(m Mask) *Encoder {
-	e := &Encoder{tables: f.tables, want: newWanted(m), epoch: f.tables.Epoch()}
+	e := &Encoder{tables: f.tables, want: newWanted(m), octets: f.octets, epoch: f.tables.Epoch()}
 	e.fixed = newFixed(e.tables, &e.want)
 	e.source, e.destination = f.of(e.want.source), f.of(e.want.destination)
 	e.services[0].fields = e.want.sourceService
@@ -79,7 +80,7 @@ func (e *Encoder) Message(b []byte, c *history.Columns, row int, sequence uint64
 	b = e.ends(b, c, row)
 	b = e.connection(b, c, row, d)
 	if n := c.Interface[row]; n != 0 && want.flow.has(flowInterface) {
-		b = append(appendTag2(b, flowInterface, typeBytes), e.interfaceOf(n)...)
+		b = e.netInterface(b, n)
 	}
 	if want.flow.has(flowUUID) {
 		b = append(appendTag2(b, flowUUID, typeBytes), lookup.UUIDSize)

@@ -1,6 +1,8 @@
 package encode
 
 import (
+	"strings"
+
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -84,19 +86,30 @@ func (e *Encoder) namesOf(number uint32) []byte {
 	return b
 }
 
-// interfaceOf returns an interface's message, after its length.
-func (e *Encoder) interfaceOf(index uint32) []byte {
-	if m := e.interfaces.find(uint64(index)); m != nil {
-		return *m
-	}
-	m := e.interfaces.claim(uint64(index))
-	b := append((*m)[:0], 0, 0)
+// netInterface appends an interface. Its name is remembered, and not its message:
+// a node may have more interfaces than a cache has room for, and to write a name
+// that has to be asked for again allocates nothing.
+func (e *Encoder) netInterface(b []byte, index uint32) []byte {
+	b = append(appendTag2(b, flowInterface, typeBytes), 0, 0)
+	start := len(b)
 	if e.want.netInterface.has(interfaceIndex) {
 		b = appendNumber(b, interfaceIndex, uint64(index))
 	}
 	if e.want.netInterface.has(interfaceName) {
-		b = appendString(b, interfaceName, e.tables.InterfaceName(index))
+		if name := e.nameOf(index); name != "" {
+			b = appendVarint(append(b, tag1(interfaceName, typeBytes)), uint64(len(name)))
+			b = append(b, name...)
+		}
 	}
-	*m = closeMessage(b, 2)
-	return *m
+	return closeMessage(b, start)
+}
+
+// nameOf returns an interface's name, as UTF-8.
+func (e *Encoder) nameOf(index uint32) string {
+	if name := e.interfaces.find(uint64(index)); name != nil {
+		return *name
+	}
+	name := e.interfaces.claim(uint64(index))
+	*name = strings.ToValidUTF8(e.tables.InterfaceName(index), "\uFFFD")
+	return *name
 }

@@ -18,6 +18,7 @@ const maxMasks = 4
 // and a mask. It is safe for concurrent use.
 type Factory struct {
 	tables *lookup.Tables
+	octets *octets
 
 	mu        sync.Mutex
 	endpoints map[fields]*endpoints
@@ -25,7 +26,7 @@ type Factory struct {
 
 // NewFactory returns a factory of encoders of records with these numbers.
 func NewFactory(t *lookup.Tables) *Factory {
-	return &Factory{tables: t, endpoints: map[fields]*endpoints{}}
+	return &Factory{tables: t, octets: newOctets(), endpoints: map[fields]*endpoints{}}
 }
 
 // of returns the messages for a mask. Those of another mask may be given up.

@@ -2,7 +2,6 @@ package encode
 
 import (
 	"math/bits"
-	"net/netip"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
@@ -62,10 +61,10 @@ func (e *Encoder) ip(b []byte, c *history.Columns, row int) []byte {
 	b = append(b, tag1(flowIP, typeBytes), 0)
 	start := len(b)
 	if f.has(ipSource) {
-		b = appendAddress(b, ipSource, &c.Src[row], v6)
+		b = e.address(b, ipSource, &c.Src[row], v6)
 	}
 	if f.has(ipDestination) {
-		b = appendAddress(b, ipDestination, &c.Dst[row], v6)
+		b = e.address(b, ipDestination, &c.Dst[row], v6)
 	}
 	if f.has(ipVersion) {
 		version := flowpb.IPVersion_IPv4
@@ -95,14 +94,10 @@ func (e *Encoder) translatedSource(number uint32) []byte {
 	return *m
 }
 
-func appendAddress(b []byte, number int, a *[16]byte, v6 bool) []byte {
-	addr := netip.AddrFrom16(*a)
-	if !v6 {
-		addr = addr.Unmap()
-	}
+func (e *Encoder) address(b []byte, number int, a *[16]byte, v6 bool) []byte {
 	b = append(b, tag1(number, typeBytes), 0)
 	start := len(b)
-	b = addr.AppendTo(b)
+	b = e.octets.appendTo(b, a, v6)
 	b[start-1] = byte(len(b) - start)
 	return b
 }

@@ -41,13 +41,17 @@ func appendVarint(b []byte, v uint64) []byte {
 	return appendLong(b, v)
 }
 
-// appendLong appends a value that mostly is below 1<<21.
+// appendLong appends a value that mostly is below 1<<35, as times are.
 func appendLong(b []byte, v uint64) []byte {
 	switch {
 	case v < 1<<14:
 		return append(b, byte(v)|0x80, byte(v>>7))
 	case v < 1<<21:
 		return append(b, byte(v)|0x80, byte(v>>7)|0x80, byte(v>>14))
+	case v < 1<<28:
+		return append(b, byte(v)|0x80, byte(v>>7)|0x80, byte(v>>14)|0x80, byte(v>>21))
+	case v < 1<<35:
+		return append(b, byte(v)|0x80, byte(v>>7)|0x80, byte(v>>14)|0x80, byte(v>>21)|0x80, byte(v>>28))
 	}
 	return protowire.AppendVarint(b, v)
 }
