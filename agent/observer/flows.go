@@ -3,6 +3,7 @@ package observer
 import (
 	"context"
 	"math"
+	"runtime"
 	"time"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
@@ -18,8 +19,9 @@ import (
 
 // batchBytes is how much is encoded while a chunk is held, and so what a stream
 // needs of memory, more or less: what is sent waits in gRPC's buffers, which the
-// client's flow control bounds.
-const batchBytes = 32 << 10
+// client's flow control bounds. It is a little less than the 64 KiB of a stream that
+// gRPC takes before SendMsg waits.
+const batchBytes = 60 << 10
 
 // flowStream is a call of GetFlows.
 type flowStream struct {
@@ -186,6 +188,11 @@ func (f *flowStream) send() error {
 			return err
 		}
 		begin = end
+	}
+	if len(f.batch) >= batchBytes {
+		// There is more. gRPC's writer first takes this from the processor's
+		// cache: it would have another processor wake up and fetch it.
+		runtime.Gosched()
 	}
 	return nil
 }

@@ -16,8 +16,8 @@
 // for them.
 //
 // A handler that streams much can send a [Wire], a message that it encoded
-// itself. Buffers and flow-control windows are gRPC's own: larger ones to write
-// from gained nothing that could be measured.
+// itself. The buffers to write from are larger than gRPC's own; flow-control
+// windows are gRPC's.
 //
 // Without a credentials option the transport is plain text: TLS is a
 // [google.golang.org/grpc.ServerOption] in [Config].Options.

@@ -16,7 +16,7 @@ const (
 	// client. A relay has one connection to an agent for all of its clients.
 	maxCalls = 1024
 	// defaultStreams bounds the streams of all connections: what one holds while
-	// its client does not read is some 180 KiB.
+	// its client does not read is some 210 KiB.
 	defaultStreams = 256
 	// defaultConnections bounds those of one listener.
 	defaultConnections = 128

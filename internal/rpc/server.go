@@ -34,6 +34,11 @@ const (
 	// and pingTimeout how long it waits for the answer.
 	idlePing, pingTimeout = 30 * time.Second, 10 * time.Second
 
+	// writeBuffer is how much a connection writes at once: all that a stream may
+	// have waiting, and as much again. gRPC shares these buffers between
+	// connections: one with nothing to write holds none.
+	writeBuffer = 128 << 10
+
 	defaultStopTimeout = 5 * time.Second
 )
 
@@ -96,6 +101,7 @@ func (s *Server) options(header metadata.MD) []grpc.ServerOption {
 	recoverUnary, recoverStream := s.recovery()
 	return append(limits(),
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.WriteBufferSize(writeBuffer),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
 		}),
