@@ -19,6 +19,9 @@ const volatile __u16 ephemeral_port = 32768;
 #define CLOSED_TIMEOUT 10
 /* A closed connection that was silent for so long has nothing more to say. */
 #define CLOSED_QUIET 1
+/* After so many seconds of silence the kernel may have forgotten how it translated
+ * what is no TCP, and do it another way (nf_conntrack_udp_timeout). */
+#define TRANSLATED_QUIET 30
 /* So long, in seconds, it is waited for what tells whose a connection is. */
 #define OPEN_QUIET 1
 /* After so many ns an attached program has seen the start of any connection that

@@ -9,6 +9,8 @@ extern void bpf_ct_release(struct nf_conn *) __ksym __weak;
 
 /* nf_conn's direction: enum ip_conntrack_dir. */
 #define CT_DIR_ORIGINAL 0
+/* Of ip_ct_tcp_state.flags. */
+#define IP_CT_TCP_FLAG_BE_LIBERAL 0x08
 
 /* The entry of a tuple, or with swap of its reverse, which has to be released; and
  * which direction's the tuple is. */
@@ -37,18 +39,33 @@ static __always_inline struct nf_conn *find_tracked(struct __sk_buff *skb, const
 	return ct;
 }
 
+/*
+ * Whether the kernel came upon a TCP connection midway, and took whoever it saw
+ * first for the one who began: it is lenient with both ends then (tcp_new in
+ * net/netfilter/nf_conntrack_proto_tcp.c).
+ */
+static __always_inline bool picked_up(struct nf_conn *ct, __u8 protocol)
+{
+	return protocol == PROTO_TCP && BPF_CORE_READ(ct, proto.tcp.seen[0].flags) & IP_CT_TCP_FLAG_BE_LIBERAL &&
+	       BPF_CORE_READ(ct, proto.tcp.seen[1].flags) & IP_CT_TCP_FLAG_BE_LIBERAL;
+}
+
 /* Whether the tuple of k, or with swap its reverse, is tracked: REPLY_UNKNOWN
  * if not, else which way packets with that tuple go. */
 static __always_inline __u8 ct_lookup(struct __sk_buff *skb, const struct conn_key *k, bool ipv6, bool swap)
 {
 	struct end src = { .addr = k->src, .port = k->sport }, dst = { .addr = k->dst, .port = k->dport };
 	struct nf_conn *ct;
+	bool midway;
 	__u8 dir;
 
 	ct = find_tracked(skb, &src, &dst, k->protocol, ipv6, swap, &dir);
 	if (!ct)
 		return REPLY_UNKNOWN;
+	midway = picked_up(ct, k->protocol);
 	bpf_ct_release(ct);
+	if (midway)
+		return REPLY_UNKNOWN;
 	return dir == CT_DIR_ORIGINAL ? REPLY_NO : REPLY_YES;
 }
 

@@ -148,26 +148,40 @@ static __always_inline void first_packet(struct __sk_buff *skb, const struct pac
 
 /*
  * Counts a packet of a known connection. True if there may be something to tell,
- * which the rest of a moment's packets never have: so they touch nothing more.
+ * which the rest of a moment's packets never have: so they touch nothing more. The
+ * time of the packet before is in before then.
  */
-static __always_inline bool count(struct conn *c, __u32 len, __u16 tcp_flags, __u32 now)
+static __always_inline bool count(struct conn *c, __u32 len, __u16 tcp_flags, __u32 now, __u32 *before)
 {
 	__sync_fetch_and_add(&c->bytes, len);
 	__sync_fetch_and_add(&c->packets, 1);
 	if (c->seen_at == now && !(tcp_flags & (~c->new_flags | TCP_SYN)))
 		return false;
+	*before = c->seen_at;
 	c->seen_at = now;
 	return true;
 }
 
+/* Whether a packet begins a new connection with the addresses and ports of one that
+ * has ended, or that has talked before. */
+static __always_inline bool begins_anew(const struct packet *p, const struct conn *c)
+{
+	if (!(p->tcp_flags & TCP_SYN))
+		return false;
+	return c->closed || (!(p->tcp_flags & TCP_ACK) && c->tcp_flags & TCP_ACK);
+}
+
 /* Reports a packet that was counted, if it changes what is known. */
-static __always_inline void tell(const struct packet *p, struct conn *c, __u32 now)
+static __always_inline void tell(const struct packet *p, struct conn *c, __u32 now, __u32 before)
 {
 	__u16 seen = c->tcp_flags;
 	__u32 since = c->reported_at;
 
-	/* A new connection with the addresses and ports of one that has ended. */
-	if (p->tcp_flags & TCP_SYN && c->closed) {
+	if (p->key.protocol != PROTO_TCP && elapsed(now, before) >= TRANSLATED_QUIET * hz) {
+		report(&p->key, c, 0, 0, CAUSE_NEW);
+		return;
+	}
+	if (begins_anew(p, c)) {
 		c->closed = 0;
 		c->tcp_flags = p->tcp_flags;
 		c->reply = p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO;
@@ -194,6 +208,8 @@ static __always_inline void tell(const struct packet *p, struct conn *c, __u32 n
 static __always_inline void handle(struct __sk_buff *skb, const struct packet *p, struct conn *c, __u32 now,
 				   bool conntrack)
 {
+	__u32 before;
+
 	if (!c) {
 		first_packet(skb, p, now, first_reply(skb, p, conntrack), SCOPE_ENDPOINT);
 		return;
@@ -204,8 +220,8 @@ static __always_inline void handle(struct __sk_buff *skb, const struct packet *p
 		report_packet(skb, p, (struct verdict){ .reply = c->reply, .guessed = c->guessed }, c->scope);
 		return;
 	}
-	if (count(c, skb->len, p->tcp_flags, now))
-		tell(p, c, now);
+	if (count(c, skb->len, p->tcp_flags, now, &before))
+		tell(p, c, now, before);
 }
 
 static __always_inline void handle_any(struct __sk_buff *skb, __u8 from, __u32 now, bool conntrack)
@@ -256,18 +272,18 @@ static __noinline void plain_alone(struct __sk_buff *skb, const struct conn_key4
 	handle_plain(skb, k, tcp_flags, now, false);
 }
 
-static __noinline void tell_plain(const struct conn_key4 *k, struct conn *c, __u16 tcp_flags, __u32 now)
+static __noinline void tell_plain(const struct conn_key4 *k, struct conn *c, __u16 tcp_flags, __u32 now, __u32 before)
 {
 	struct packet p = { .tcp_flags = tcp_flags };
 
 	widen(k, &p.key);
-	tell(&p, c, now);
+	tell(&p, c, now, before);
 }
 
 static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool conntrack)
 {
 	struct conn_key4 k;
-	__u32 now = jiffies();
+	__u32 now = jiffies(), before;
 	__u16 tcp_flags;
 	struct conn *c;
 
@@ -286,8 +302,8 @@ static __always_inline int endpoint(struct __sk_buff *skb, __u8 from, bool connt
 			plain_alone(skb, &k, tcp_flags, now);
 		return TC_ACT_UNSPEC;
 	}
-	if (count(c, skb->len, tcp_flags, now))
-		tell_plain(&k, c, tcp_flags, now);
+	if (count(c, skb->len, tcp_flags, now, &before))
+		tell_plain(&k, c, tcp_flags, now, before);
 	return TC_ACT_UNSPEC;
 }
 

@@ -97,9 +97,22 @@ struct nf_conntrack_tuple_hash {
 	struct nf_conntrack_tuple tuple;
 } CORE;
 
+struct ip_ct_tcp_state {
+	__u8 flags;
+} CORE;
+
+struct ip_ct_tcp {
+	struct ip_ct_tcp_state seen[2];
+} CORE;
+
+union nf_conntrack_proto {
+	struct ip_ct_tcp tcp;
+} CORE;
+
 /* enum ip_conntrack_dir: its original direction comes first. */
 struct nf_conn {
 	struct nf_conntrack_tuple_hash tuplehash[2];
+	union nf_conntrack_proto proto;
 } CORE;
 
 struct bpf_ct_opts {

@@ -52,6 +52,10 @@ type verdict struct {
 	// behind tells of each connection with a service whether its server was named,
 	// answered whether there was one: a service may have none for a while.
 	behind, answered map[[2]netip.AddrPort]bool
+	// unmasked is how many flows tell a client behind an address of their node,
+	// unnamedClients how many tell the node in the place of one, own how many were
+	// seen at an interface to the network.
+	unmasked, unnamedClients, own int
 	// unnamed are flows of which it was not, one for each service.
 	unnamed map[string]*flowpb.Flow
 	// shown are the mistakes, one of each kind.
@@ -82,6 +86,14 @@ func (v *verdict) report(t *testing.T, flows []*flowpb.Flow, want int) {
 	}
 	t.Logf("%d flows: %d wrong ends of %d, %d unknown %v; the server named in %d of %d connections to services, not at %v",
 		v.flows, v.wrong, v.ends, unknown, v.unknown, named, len(v.answered), missing)
+	t.Logf("%d flows of clients behind the node's address tell the client, %d the node; %d flows are the nodes' own",
+		v.unmasked, v.unnamedClients, v.own)
+	if v.unmasked == 0 || float64(v.unnamedClients)/float64(v.unmasked) > 1-minBehind {
+		t.Errorf("%d flows of clients behind the node's address tell the client, %d do not", v.unmasked, v.unnamedClients)
+	}
+	if v.own == 0 {
+		t.Error("no flows are the nodes' own")
+	}
 	for _, kind := range slices.Sorted(maps.Keys(v.shown)) {
 		t.Errorf("%s: %s", kind, v.shown[kind])
 	}
@@ -107,11 +119,38 @@ func (v *verdict) judgeWay(f *flowpb.Flow, src, dst netip.AddrPort) {
 	}
 	v.ends++
 	direction := flowpb.TrafficDirection_INGRESS
-	if (f.GetTraceObservationPoint() == flowpb.TraceObservationPoint_FROM_ENDPOINT) != reply {
+	if isSent(f.GetTraceObservationPoint()) != reply {
 		direction = flowpb.TrafficDirection_EGRESS
 	}
 	if f.GetIsReply() == nil || f.GetIsReply().GetValue() != reply || f.GetTrafficDirection() != direction {
 		v.mistake(f, fmt.Sprintf("is_reply %v, want %v; direction %v, want %v", f.GetIsReply(), reply, f.GetTrafficDirection(), direction))
+	}
+}
+
+// isSent tells whether the endpoint behind the interface sent what was seen there.
+func isSent(p flowpb.TraceObservationPoint) bool {
+	return p == flowpb.TraceObservationPoint_FROM_ENDPOINT || p == flowpb.TraceObservationPoint_TO_NETWORK
+}
+
+// judgeMask judges who a flow tells as a client that its node gave an address of its
+// own.
+func (v *verdict) judgeMask(f *flowpb.Flow, src netip.AddrPort) {
+	switch f.GetTraceObservationPoint() {
+	case flowpb.TraceObservationPoint_TO_ENDPOINT:
+	case flowpb.TraceObservationPoint_FROM_NETWORK, flowpb.TraceObservationPoint_TO_NETWORK:
+		v.own++
+		return
+	default:
+		return
+	}
+	if v.nodes[src.Addr()] == f.GetNodeName() && peer(v.masked[src], f.GetTime().AsTime()) == name(f.GetDestination()) {
+		v.unnamedClients++
+	}
+	if text := f.GetIP().GetSourceXlated(); text != "" {
+		v.unmasked++
+		if a, err := netip.ParseAddr(text); err != nil || v.nodes[a] != f.GetNodeName() {
+			v.mistake(f, "source_xlated is no address of the node")
+		}
 	}
 }
 
@@ -131,6 +170,7 @@ func (v *verdict) judge(f *flowpb.Flow) {
 	}
 	v.flows++
 	v.judgeWay(f, src, dst)
+	v.judgeMask(f, src)
 	v.judgeEnd(f, "source", src, dst, f.GetSource(), f.GetSourceService())
 	v.judgeEnd(f, "destination", dst, src, f.GetDestination(), f.GetDestinationService())
 }

@@ -30,6 +30,8 @@ type truth struct {
 	nodePorts map[nodePort]string
 	// calls are what clients say of their sockets, by them and by what they called.
 	calls map[[2]netip.AddrPort][]report.Connection
+	// masked are the sockets that servers saw in the place of clients' own.
+	masked map[netip.AddrPort][]report.Connection
 	// apps are the apps of pods, and those that services select.
 	apps, selects map[string]string
 }
@@ -76,7 +78,7 @@ func (f *fixture) learn(ctx context.Context, t *testing.T) *truth {
 	know := &truth{
 		pods: map[netip.Addr]string{}, nodes: map[netip.Addr]string{},
 		services: map[socket]string{}, nodePorts: map[nodePort]string{},
-		calls: map[[2]netip.AddrPort][]report.Connection{}, apps: map[string]string{}, selects: map[string]string{},
+		calls: map[[2]netip.AddrPort][]report.Connection{}, masked: map[netip.AddrPort][]report.Connection{}, apps: map[string]string{}, selects: map[string]string{},
 	}
 	check(t, f.learnPods(ctx, know))
 	check(t, f.learnServices(ctx, know))
@@ -117,6 +119,9 @@ func (know *truth) called(reports []report.Connection) {
 		if r.Event == report.Called && r.Error == "" {
 			key := [2]netip.AddrPort{r.Local, r.Remote}
 			know.calls[key] = append(know.calls[key], r)
+			if r.Seen.IsValid() && r.Seen != r.Local {
+				know.masked[r.Seen] = append(know.masked[r.Seen], r)
+			}
 		}
 	}
 }
