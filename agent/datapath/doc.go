@@ -13,6 +13,9 @@
 //     the process, or by clsact filters, of which only the agent's own are ever
 //     removed. far.go reads the addresses that an endpoint has in its own
 //     network namespace, by which it is found.
+//   - translate.go asks the kernel's connection tracking what it made of a
+//     connection: by a program, or by netlink where the kernel has no way for
+//     programs (conntrack.go).
 //   - losses.go turns the kernel's counters into what was lost.
 //   - reasons.go and symbols.go put names to what a drop event says.
 //

@@ -24,7 +24,9 @@ type objects struct {
 
 	// endpoint and network are the pairs for interfaces of a role.
 	endpoint, network pair
-	drops, translate  *ebpf.Program
+	drops             *ebpf.Program
+	// tracking is nil where connection tracking cannot be asked.
+	tracking tracking
 	// sweeps are the programs that go over the connections, by their map.
 	sweeps map[string]*ebpf.Program
 
@@ -106,7 +108,7 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		o.miss("drops", err)
 	}
 	o.loadSweeps(load)
-	if o.translate, err = load(bpf.FoveaProgTranslate); err != nil {
+	if o.tracking, err = openTracking(cfg, load); err != nil {
 		o.miss("translations", err)
 	}
 	return o, nil
@@ -166,9 +168,12 @@ func (o *objects) miss(probe string, err error) {
 
 func (o *objects) close() {
 	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.endpoint.in, o.endpoint.out, o.network.in,
-		o.network.out, o.drops, o.translate) {
+		o.network.out, o.drops) {
 		// Close does nothing for nil.
 		p.Close()
+	}
+	if o.tracking != nil {
+		o.tracking.Close()
 	}
 	o.maps.Close()
 }

@@ -139,6 +139,8 @@ type answerer struct {
 
 func (a answerer) Write(b []byte) (int, error) { return a.WriteTo(b, a.peer) }
 
+func (a answerer) RemoteAddr() net.Addr { return a.peer }
+
 // exchange has the client send so many bytes, and the server answer.
 func (c *conversation) exchange(bytes int) error {
 	return errors.Join(pass(c.client, c.server, bytes), pass(c.server, c.client, bytes))

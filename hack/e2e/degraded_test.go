@@ -36,7 +36,10 @@ func TestDegraded(t *testing.T) {
 	t.Run("no right to read the kernel", func(t *testing.T) {
 		s := newShop(t)
 		c, l := s.restricted(t, unix.CAP_BPF, unix.CAP_NET_ADMIN)
-		wantMissing(t, startAgent(t, c).Client, l, "the node's own traffic", "endpoints", "drops", "idle connections", "translations")
+		wantMissing(t, startAgent(t, c).Client, l, "the node's own traffic", "endpoints", "drops", "idle connections")
+		if !strings.Contains(l.String(), "asked by netlink") {
+			t.Error("the log does not say how connection tracking is asked")
+		}
 	})
 }
 
