@@ -13,9 +13,10 @@
 // A [Node] is a router with an uplink eth0 to a bridge in the lab's fabric. A
 // [Pod] has an interface eth0 whose host end, by default veth-<name>, is in the
 // node's namespace; it has single addresses (/32 and /128) and its default
-// routes lead to 169.254.1.1 and fe80::1 on the host end. All pods reach each
-// other, all nodes and the addresses added with [Lab.AddOutside]; everything
-// works when the adding method returns.
+// routes lead to 169.254.1.1 and fe80::1 on the host end, unless its [Layout] is
+// that of another network plugin. All pods reach each other, all nodes and the
+// addresses added with [Lab.AddOutside]; everything works when the adding method
+// returns.
 //
 //	           fabric: br0 172.31.0.1 fd31::1
 //	              |                     |

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -12,8 +13,7 @@ import (
 // podLinkName is a pod's interface.
 const podLinkName = "eth0"
 
-// The host end of every pod's pair has these addresses, which are the pod's
-// default gateways.
+// The default gateways of pods with single addresses.
 var (
 	gateway4 = netip.MustParseAddr("169.254.1.1")
 	gateway6 = netip.MustParseAddr("fe80::1")
@@ -27,11 +27,11 @@ type Pod struct {
 	Node     *Node
 	HostLink int // index of the host end in the node's namespace
 
+	hostMAC net.HardwareAddr
 	deleted bool
 }
 
-// AddPod adds a pod that can be used at once. It has a link to its node only,
-// with routes for single addresses, like the pods of the CNI plugin "ptp".
+// AddPod adds a pod that can be used at once. It has a link to its node only.
 func (n *Node) AddPod(spec PodSpec) (*Pod, error) {
 	n.lab.mu.Lock()
 	defer n.lab.mu.Unlock()
@@ -68,7 +68,9 @@ func (p *Pod) delete() error {
 	n.pods = slices.DeleteFunc(n.pods, func(o *Pod) bool { return o == p })
 	var err error
 	if !n.lab.closed { // else the pair ends with its namespaces
-		err = n.NS.withNetlink(func(h *netlink.Handle) error { return deleteLink(h, p.Interface) })
+		err = n.NS.withNetlink(func(h *netlink.Handle) error {
+			return errors.Join(p.deleteRules(h), deleteLink(h, p.Interface))
+		})
 	}
 	if err := errors.Join(err, p.NS.Close()); err != nil {
 		return fmt.Errorf("delete pod %q: %w", p.Name, err)

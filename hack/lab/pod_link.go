@@ -29,7 +29,7 @@ func (p *Pod) wait() error {
 	if err := p.Node.NS.waitUp(p.Interface); err != nil {
 		return err
 	}
-	if err := p.Node.NS.waitAddr(p.Interface, gateway6); err != nil {
+	if err := p.waitGateways(); err != nil {
 		return err
 	}
 	if err := p.NS.waitUp(podLinkName); err != nil {
@@ -94,15 +94,21 @@ func (p *Pod) setUpHost(h *netlink.Handle) error {
 	if err != nil {
 		return fmt.Errorf("find interface %s: %w", p.Interface, err)
 	}
-	p.HostLink = link.Attrs().Index
+	p.HostLink, p.hostMAC = link.Attrs().Index, link.Attrs().HardwareAddr
+	if p.Layout.Gateways == AtNobody {
+		p.hostMAC = hostMAC
+		if err := h.LinkSetHardwareAddr(link, hostMAC); err != nil {
+			return fmt.Errorf("set address of interface %s: %w", p.Interface, err)
+		}
+	}
 	if err := h.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set interface %s up: %w", p.Interface, err)
 	}
-	if err := addAddr(h, link, host(gateway4), netlink.SCOPE_LINK); err != nil {
+	if err := p.addGateways(h, link); err != nil {
 		return err
 	}
-	if err := addAddr(h, link, netip.PrefixFrom(gateway6, 64), netlink.SCOPE_LINK); err != nil {
-		return err
+	if p.Layout.Gateways == AtBridge {
+		return nil
 	}
 	// The source keeps the node from using the gateway's addresses as its own.
 	err = addRoute(h, &netlink.Route{
@@ -111,9 +117,13 @@ func (p *Pod) setUpHost(h *netlink.Handle) error {
 	if err != nil {
 		return err
 	}
-	return addRoute(h, &netlink.Route{
+	err = addRoute(h, &netlink.Route{
 		LinkIndex: p.HostLink, Dst: ipNet(host(p.IPv6)), Src: p.Node.IPv6.AsSlice(),
 	})
+	if err != nil {
+		return err
+	}
+	return p.addRules(h)
 }
 
 // setUpPod configures the pod's end.
@@ -125,21 +135,39 @@ func (p *Pod) setUpPod(h *netlink.Handle) error {
 	if err := h.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set pod's interface up: %w", err)
 	}
-	for _, a := range []netip.Addr{p.IPv4, p.IPv6} {
-		if err := addAddr(h, link, host(a), netlink.SCOPE_UNIVERSE); err != nil {
+	for i, a := range p.addresses() {
+		if err := addAddr(h, link, a, netlink.SCOPE_UNIVERSE); err != nil {
 			return err
 		}
-	}
-	err = addRoute(h, &netlink.Route{
-		LinkIndex: link.Attrs().Index, Dst: ipNet(host(gateway4)), Scope: netlink.SCOPE_LINK,
-	})
-	if err != nil {
-		return err
-	}
-	for _, gw := range []netip.Addr{gateway4, gateway6} {
-		if err := addRoute(h, defaultRoute(link, gw)); err != nil {
+		if err := p.setUpGateway(h, link, a, p.gateways()[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// setUpGateway adds the pod's routes of one IP version.
+func (p *Pod) setUpGateway(h *netlink.Handle, link netlink.Link, own netip.Prefix, gateway netip.Addr) error {
+	index := link.Attrs().Index
+	if p.Layout.Range && p.Layout.Gateways != AtBridge {
+		// Others of the range are behind the gateway too.
+		if err := h.RouteDel(&netlink.Route{LinkIndex: index, Dst: ipNet(own.Masked()), Scope: netlink.SCOPE_LINK}); err != nil {
+			return fmt.Errorf("delete route %s: %w", own.Masked(), err)
+		}
+	}
+	if p.Layout.Gateways != AtBridge && !(gateway.Is6() && gateway.IsLinkLocalUnicast()) {
+		err := addRoute(h, &netlink.Route{LinkIndex: index, Dst: ipNet(host(gateway)), Scope: netlink.SCOPE_LINK})
+		if err != nil {
+			return err
+		}
+	}
+	if p.Layout.Gateways == AtNeighbour || p.Layout.Gateways == AtRouter && gateway.Is6() {
+		err := h.NeighAdd(&netlink.Neigh{
+			LinkIndex: index, State: netlink.NUD_PERMANENT, IP: gateway.AsSlice(), HardwareAddr: p.hostMAC,
+		})
+		if err != nil {
+			return fmt.Errorf("add neighbour %s: %w", gateway, err)
+		}
+	}
+	return addRoute(h, defaultRoute(link, gateway))
 }

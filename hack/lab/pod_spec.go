@@ -34,6 +34,8 @@ type PodSpec struct {
 	// into the pod, instead of making it in the pod's namespace with the host
 	// end directly in the node's.
 	FromHost bool
+	// Layout is how the pair's ends and the routes between them are set up.
+	Layout Layout
 }
 
 // complete checks the spec and fills in its defaults.
@@ -52,6 +54,9 @@ func (n *Node) complete(spec *PodSpec) error {
 	}
 	if spec.MTU == 0 {
 		spec.MTU = 1500
+	}
+	if err := spec.Layout.check(); err != nil {
+		return err
 	}
 	spec.Labels = maps.Clone(spec.Labels)
 	for _, p := range n.pods {
