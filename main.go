@@ -116,6 +116,7 @@ func agentFlags(flags *pflag.FlagSet, cfg *agent.Config, log *logging) {
 	flags.StringVar(&cfg.EndpointsFile, "endpoints", "", "YAML file that says which endpoints, nodes and services there are; read again when it changes")
 	flags.Var(config.Choice(&cfg.Kubernetes, agent.KubernetesAuto, agent.KubernetesOn, agent.KubernetesOff), "kubernetes", "take them from a cluster's API instead; auto does with --kubeconfig, or in a pod without --endpoints")
 	flags.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "file that says how to reach the cluster's API; by default the pod's service account")
+	flags.StringVar(&cfg.CRISocket, "cri-socket", "", "unix socket of the container runtime, which tells of pods sooner than the API, and without one; empty for none")
 	flags.Var(config.List(&cfg.Interfaces), "interfaces", "patterns of the names of interfaces to follow, and with ! before it of those not to; by default veths that lead to another network namespace, and for the node's own traffic those of default routes and overlays")
 	config.Switch(flags, &cfg.Overlay, "overlay", "also tell the packets between nodes that carry others: VXLAN, Geneve, WireGuard, IPsec, GRE, IP in IP")
 	flags.StringVar(&cfg.SocketPath, "socket-path", cfg.SocketPath, "unix socket to serve on; empty for none")

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	peerpb "github.com/cilium/cilium/api/v1/peer"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/fovea-obs/fovea/agent/cri"
 	"github.com/fovea-obs/fovea/agent/datapath"
 	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/endpoint"
@@ -62,6 +62,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 
 	nodes := peer.NewNodes(peer.Name(cfg.ClusterName, cfg.NodeName), address(cfg), guessesAddress(cfg))
+	runtime := followRuntime(cfg, endpoints, log)
 	cluster, err := followKubernetes(cfg, kube.Config{
 		Endpoints: endpoints, Services: services, Peers: nodes, Events: events, Log: log,
 	})
@@ -86,10 +87,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		Instance: instance(), Started: time.Now(),
 		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
 		Degraded: func() []string {
-			if cluster == nil {
-				return dp.Degraded()
+			missing := dp.Degraded()
+			if cluster != nil {
+				missing = append(missing, cluster.Degraded()...)
 			}
-			return slices.Concat(dp.Degraded(), cluster.Degraded())
+			if runtime != nil {
+				missing = append(missing, runtime.Degraded()...)
+			}
+			return missing
 		},
 		Peers: nodes, Log: log,
 	})
@@ -120,6 +125,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	if source != nil {
 		tasks = append(tasks, source.Watch)
+	}
+	if runtime != nil {
+		tasks = append(tasks, runtime.Run)
 	}
 	if cluster != nil {
 		tasks = append(tasks, cluster.Run, func(ctx context.Context) error {
@@ -231,6 +239,19 @@ func followKubernetes(cfg Config, c kube.Config) (*kube.Source, error) {
 	}
 	c.Endpoints.Await(awaitNames)
 	return source, nil
+}
+
+// followRuntime returns a source for the node's container runtime, nil if none is
+// to be asked.
+func followRuntime(cfg Config, endpoints *endpoint.Table, log *slog.Logger) *cri.Source {
+	if cfg.CRISocket == "" {
+		return nil
+	}
+	endpoints.Await(awaitNames)
+	return cri.New(cri.Config{
+		Socket: cfg.CRISocket, Cluster: cfg.ClusterName, Endpoints: endpoints,
+		Now: func() int64 { return time.Now().UnixNano() }, Log: log,
+	})
 }
 
 func servesTCP(cfg Config) bool { return cfg.ListenAddress != "" && cfg.DisableServerTLS }

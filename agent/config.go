@@ -59,6 +59,9 @@ const (
 	MaxRingSize            = 1 << 30
 )
 
+// maxSocketPath is how long the path of a unix socket can be, in bytes.
+const maxSocketPath = 107
+
 // Config is all that an agent is told. [DefaultConfig] returns one to start
 // from; [Config.Validate] names the settings by their flags.
 type Config struct {
@@ -81,6 +84,9 @@ type Config struct {
 	// account of the agent's pod.
 	Kubernetes Kubernetes
 	Kubeconfig string
+	// CRISocket is the unix socket of the node's container runtime, which tells
+	// of pods before the API does, or without one; empty for none.
+	CRISocket string
 	// Interfaces are glob patterns, as of path.Match, of the names of the
 	// interfaces to follow. One that begins with ! or - excludes what it
 	// matches, and counts more than all that include. With none that
@@ -136,7 +142,8 @@ func (c *Config) Validate() error {
 	const name = "1 to 253 letters with no space or slash"
 	check(isName(c.NodeName), "node-name", c.NodeName, name)
 	check(isName(c.ClusterName), "cluster-name", c.ClusterName, name)
-	check(len(c.SocketPath) <= 107, "socket-path", c.SocketPath, "a path of at most 107 bytes, or empty for no socket")
+	check(len(c.SocketPath) <= maxSocketPath, "socket-path", c.SocketPath,
+		fmt.Sprintf("a path of at most %d bytes, or empty for no socket", maxSocketPath))
 	check(c.ListenAddress == "" || isListenAddress(c.ListenAddress), "listen-address", c.ListenAddress,
 		"address:port such as :4244 or 10.0.0.1:4244, or empty for none")
 	check(c.Kubernetes == KubernetesAuto || c.Kubernetes == KubernetesOn || c.Kubernetes == KubernetesOff,
@@ -145,6 +152,10 @@ func (c *Config) Validate() error {
 		"no endpoints beside it: each says who is there")
 	check(c.Kubeconfig == "" || c.Kubernetes != KubernetesOff, "kubeconfig", c.Kubeconfig, "none where kubernetes is off")
 	check(c.Kubernetes != KubernetesOn || c.EndpointsFile == "", "kubernetes", string(c.Kubernetes),
+		"no endpoints beside it: each says who is there")
+	check(len(c.CRISocket) <= maxSocketPath && (c.CRISocket == "" || path.IsAbs(c.CRISocket)), "cri-socket", c.CRISocket,
+		fmt.Sprintf("an absolute path of at most %d bytes, or empty for none", maxSocketPath))
+	check(c.CRISocket == "" || c.EndpointsFile == "", "cri-socket", c.CRISocket,
 		"no endpoints beside it: each says who is there")
 	for _, p := range c.Interfaces {
 		check(isPattern(p), "interfaces", p, "glob patterns of interface names such as veth*, with ! before what is excluded")

@@ -123,6 +123,7 @@ func (t *Table) end(key string, addrs []netip.Addr, at int64) {
 
 // renumber says that the binding with this key has another number.
 func (t *Table) renumber(key string, addrs []netip.Addr, n Number) {
+	t.suggest(key, n)
 	for _, a := range addrs {
 		if p := t.address(a).open(key); p != nil {
 			p.number = n

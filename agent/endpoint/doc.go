@@ -27,4 +27,8 @@
 // interface and each address of which nothing is known then has a number of its
 // own, and whoever it turns out to be gets that number too: who holds it sees
 // the endpoint from then on, and [Table.Epoch] changes.
+//
+// A source that knows an endpoint early and not all of it tells so by
+// [Table.Suggest]. What another tells of it by [Table.Set] takes its place, also
+// for who holds its numbers.
 package endpoint

@@ -178,7 +178,7 @@ func (t *Table) name(a netip.Addr, n Number, start int64) {
 	}
 	delete(t.late.addrs, a.As16())
 	if start <= w.since && t.late.open[w.number] {
-		t.versions.Replace(uint32(w.number), *t.At(n))
+		t.replace(w.number, n)
 	}
 	delete(t.late.open, w.number)
 }
@@ -188,7 +188,7 @@ func (t *Table) name(a netip.Addr, n Number, start int64) {
 func (t *Table) nameLink(index uint32, before, n Number) {
 	delete(t.late.unnamed, index)
 	if t.late.await > 0 && t.At(before).Identity == identityUnmanaged {
-		t.versions.Replace(uint32(before), *t.At(n))
+		t.replace(before, n)
 	}
 	delete(t.late.open, before)
 	for _, a := range t.far[index].addresses {

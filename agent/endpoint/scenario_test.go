@@ -14,6 +14,7 @@ import (
 //
 //	set key=k at=time [ip=address|(addresses)] [if=interface] [labels=(k=v, ...)] [local] [leaving]
 //	remove key=k at=time
+//	suggest, withdraw                   with what set and remove take
 //	link-up index=number name=name
 //	link-down index=number
 //	far index=number at=time [ip=(addresses)]
@@ -47,7 +48,7 @@ func TestScenarios(t *testing.T) {
 
 func command(t *testing.T, d *datadriven.TestData, table *Table, flows map[string][2]Number) string {
 	switch d.Cmd {
-	case "set":
+	case "set", "suggest":
 		b := Binding{Addresses: addresses(d, "ip"), Local: d.HasArg("local"), Leaving: d.HasArg("leaving")}
 		if d.HasArg("if") {
 			d.ScanArgs(t, "if", &b.Interface)
@@ -58,7 +59,13 @@ func command(t *testing.T, d *datadriven.TestData, table *Table, flows map[strin
 			labels[k] = v
 		}
 		b.Endpoint = ForPod("default", "shop", list(d, "key")[0], labels, nil)
-		table.Set(list(d, "key")[0], b, times(t, d)[0])
+		tell := table.Set
+		if d.Cmd == "suggest" {
+			tell = table.Suggest
+		}
+		tell(list(d, "key")[0], b, times(t, d)[0])
+	case "withdraw":
+		table.Withdraw(list(d, "key")[0], times(t, d)[0])
 	case "remove":
 		table.Remove(list(d, "key")[0], times(t, d)[0])
 	case "link-up":

@@ -23,6 +23,8 @@ type Binding struct {
 	// another's at any moment: from now on they tell nothing of who is behind
 	// them but for the interface.
 	Leaving bool
+
+	suggested bool // see Table.Suggest
 }
 
 // Node is a node of the cluster.
@@ -59,6 +61,9 @@ type Table struct {
 	gone []uint32
 	far  map[uint32]*farEnd
 	late late
+	// suggested are the numbers of what was suggested, and of nobody told since,
+	// with the keys of their bindings.
+	suggested map[Number]string
 	// addrs has all that is known of an address, in its 16-byte form: one
 	// look-up a flow. Entries that say nothing any more are removed.
 	addrs map[[16]byte]*address
@@ -92,6 +97,8 @@ func NewTable(cluster string, watchers ...func(Change)) *Table {
 		far:      map[uint32]*farEnd{},
 		late:     newLate(),
 		addrs:    map[[16]byte]*address{},
+
+		suggested: map[Number]string{},
 	}
 }
 
@@ -151,6 +158,9 @@ func (t *Table) Release(used func(Number) bool) {
 	for n := range t.late.open {
 		needed[n] = true
 	}
+	for n := range t.suggested {
+		needed[n] = true
+	}
 	t.versions.Release(func(v uint32) bool {
 		n := Number(v)
 		return needed[n] || t.held[n] || used(n)
@@ -188,6 +198,7 @@ func (t *Table) set(key string, b Binding, at int64) (affected []string) {
 		t.byName[b.Interface] = key
 	}
 	n := t.bind(b)
+	t.suggest(key, n)
 	if !t.left(b) {
 		t.begin(key, b.Addresses, n, at)
 	}
@@ -197,23 +208,29 @@ func (t *Table) set(key string, b Binding, at int64) (affected []string) {
 	if b.Local && b.Interface == "" {
 		affected = append(affected, t.matchAny(b.Addresses)...)
 	}
+	if !b.suggested {
+		t.complete(key, t.bind(t.bindings[key]))
+	}
 	return append(affected, key)
 }
 
 // Remove says that the endpoint that the source calls key ended at time at.
 func (t *Table) Remove(key string, at int64) {
-	t.change(func() []string {
-		t.forget(at)
-		b := t.bindings[key]
-		delete(t.bindings, key)
-		t.vacate(key, b.Addresses, at)
-		if b.Local {
-			t.spend(key, b.Interface)
-		} else {
-			t.unbind(key, b.Interface)
-		}
-		return []string{key}
-	})
+	t.change(func() []string { return t.remove(key, at) })
+}
+
+func (t *Table) remove(key string, at int64) []string {
+	t.forget(at)
+	b := t.bindings[key]
+	delete(t.bindings, key)
+	t.unsuggest(key)
+	t.vacate(key, b.Addresses, at)
+	if b.Local {
+		t.spend(key, b.Interface)
+	} else {
+		t.unbind(key, b.Interface)
+	}
+	return []string{key}
 }
 
 // Local returns who is behind an interface, Unknown if it is not one that leads

@@ -51,6 +51,8 @@ var rooms = []room{
 		why: "what happened is kept as the tables tell it; messages are made on read"},
 	{name: "agent/static", may: list("agent/endpoint", "agent/service", "agent/policy", "agent/dns", "internal/yamldoc"), never: join(wire, kube),
 		why: "a source fills the tables and knows no flows"},
+	{name: "agent/cri", may: list("agent/endpoint"), never: list("agent/history", "agent/datapath", "k8s.io/client-go/...", "k8s.io/api/..."),
+		why: "a source fills the tables and knows no flows, and a runtime is no API server"},
 	{name: "agent/kube", may: list("agent/endpoint", "agent/service", "agent/policy", "agent/event", "agent/peer"), never: list("agent/history", "agent/datapath"),
 		why: "a source fills the tables and knows no flows"},
 	{name: "agent/history", never: join(wire, kube, kernel),
