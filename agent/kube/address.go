@@ -4,14 +4,19 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 )
 
-// remembered is how many addresses that are none are logged at most.
-const remembered = 256
+const (
+	// remembered is how many things that are left out are logged at most.
+	remembered = 256
+	// shown is how much of an address that is none is logged, in bytes.
+	shown = 64
+)
 
-// addresses reads addresses, and logs once each that is none. It is safe for
-// concurrent use.
+// addresses reads addresses, and logs once each that is none, and each object of
+// which something is left out. It is safe for concurrent use.
 type addresses struct {
 	log *slog.Logger
 
@@ -28,24 +33,40 @@ func (a *addresses) add(list []netip.Addr, text string, of name) []netip.Addr {
 	addr, err := netip.ParseAddr(text)
 	addr = addr.Unmap()
 	if err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() {
-		a.refuse(text, of)
+		text = strings.Clone(text[:min(len(text), shown)])
+		if a.first(text) {
+			a.log.Warn("Not the address of a host, left out", "address", text, "namespace", of.namespace, "name", of.name)
+		}
 		return list
 	}
 	if slices.Contains(list, addr) {
 		return list
 	}
+	if len(list) == maxAddresses {
+		a.left("addresses", maxAddresses, of)
+		return list
+	}
 	return append(list, addr)
 }
 
-func (a *addresses) refuse(text string, of name) {
+// left says that an object has more of something than is kept.
+func (a *addresses) left(what string, most int, of name) {
+	if a.first(what + " " + of.namespace + "/" + of.name) {
+		a.log.Warn("More than are kept, the rest is left out", "of", what, "kept", most,
+			"namespace", of.namespace, "name", of.name)
+	}
+}
+
+// first tells whether something is to be logged that was not.
+func (a *addresses) first(what string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.bad[text] || len(a.bad) >= remembered {
-		return
+	if a.bad[what] || len(a.bad) >= remembered {
+		return false
 	}
 	if a.bad == nil {
 		a.bad = map[string]bool{}
 	}
-	a.bad[text] = true
-	a.log.Warn("Not the address of a host, left out", "address", text, "namespace", of.namespace, "name", of.name)
+	a.bad[what] = true
+	return true
 }

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -13,15 +14,17 @@ import (
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
-// protocol is the number of one that a Service can have.
+// protocol is the number of one that a Service can have, 0 for others.
 func protocol(p corev1.Protocol) uint8 {
 	switch p {
+	case corev1.ProtocolTCP, "":
+		return 6
 	case corev1.ProtocolUDP:
 		return 17
 	case corev1.ProtocolSCTP:
 		return 132
 	}
-	return 6
+	return 0
 }
 
 // serviceObject is what is kept of a Service.
@@ -52,16 +55,24 @@ func (m *mirror) convertService(given any) (*serviceObject, bool) {
 	}
 	for i := range o.Spec.Ports {
 		p := &o.Spec.Ports[i]
-		for _, a := range at {
-			s.frontends = append(s.frontends, service.Frontend{Address: a, Port: uint16(p.Port), Protocol: protocol(p.Protocol)})
-		}
-		if p.NodePort != 0 {
-			s.frontends = append(s.frontends, service.Frontend{
-				Address: netip.IPv6Unspecified(), Port: uint16(p.NodePort), Protocol: protocol(p.Protocol),
-			})
-		}
+		m.addFrontends(s, at, p.Port, protocol(p.Protocol))
+		m.addFrontends(s, []netip.Addr{netip.IPv6Unspecified()}, p.NodePort, protocol(p.Protocol))
 	}
 	return s, true
+}
+
+// addFrontends adds a port at each of the addresses, if it is one.
+func (m *mirror) addFrontends(s *serviceObject, at []netip.Addr, port int32, protocol uint8) {
+	if port <= 0 || port > math.MaxUint16 || protocol == 0 {
+		return
+	}
+	for _, a := range at {
+		if len(s.frontends) == maxFrontends {
+			m.addresses.left("addresses and ports", maxFrontends, s.name)
+			return
+		}
+		s.frontends = append(s.frontends, service.Frontend{Address: a, Port: uint16(port), Protocol: protocol})
+	}
 }
 
 // node is what is kept of a Node: its addresses, those inside of the cluster
@@ -90,7 +101,7 @@ func (m *mirror) convertNode(given any) (*node, bool) {
 	for _, r := range slices.Concat(o.Spec.PodCIDRs, []string{o.Spec.PodCIDR}) {
 		// Not all networks of pods go by these ranges: one that cannot be read is
 		// as good as none.
-		if p, err := netip.ParsePrefix(r); err == nil {
+		if p, err := netip.ParsePrefix(r); err == nil && len(n.pods) < maxRanges {
 			n.pods = append(n.pods, p)
 		}
 	}

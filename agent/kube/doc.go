@@ -7,7 +7,8 @@
 // the Service default/kubernetes, which say where the API servers are. Each is
 // listed and watched by a Reflector of client-go. No object of the API is kept:
 // it is turned into the little that is needed as it comes in, and strings that
-// repeat, as labels do, are held once.
+// repeat, as labels do, are held once. Who may write objects can write very large
+// ones: of each no more is kept than limits.go says, and the log tells of it.
 //
 // # Whose an address is
 //

@@ -25,8 +25,8 @@ func makeLabel(key, value string) label { return unique.Make("k8s:" + key + "=" 
 // podLabels are the labels of a pod, without those of its namespace. A pod cannot
 // give itself one that Cilium would add.
 func (m *mirror) podLabels(o *corev1.Pod) []label {
-	list := make([]label, 0, len(o.Labels)+3)
-	for _, k := range slices.Sorted(maps.Keys(o.Labels)) {
+	list := make([]label, 0, min(len(o.Labels), maxLabels)+3)
+	for _, k := range m.keys(o.Labels, name{o.Namespace, o.Name}) {
 		if k != namespaceLabel && !strings.HasPrefix(k, ciliumPart) {
 			list = append(list, makeLabel(k, o.Labels[k]))
 		}
@@ -36,6 +36,16 @@ func (m *mirror) podLabels(o *corev1.Pod) []label {
 		list = append(list, makeLabel(accountLabel, o.Spec.ServiceAccountName))
 	}
 	return list
+}
+
+// keys are those of an object's labels that are kept, in order.
+func (m *mirror) keys(labels map[string]string, of name) []string {
+	all := slices.Sorted(maps.Keys(labels))
+	if len(all) > maxLabels {
+		m.addresses.left("labels", maxLabels, of)
+		all = all[:maxLabels]
+	}
+	return all
 }
 
 // endpoint is the pod's, with the labels that its namespace has now.
@@ -72,7 +82,7 @@ func (m *mirror) convertNamespace(given any) (*namespace, bool) {
 		return nil, false
 	}
 	n := &namespace{name: name{name: o.Name}}
-	for _, k := range slices.Sorted(maps.Keys(o.Labels)) {
+	for _, k := range m.keys(o.Labels, n.name) {
 		n.labels = append(n.labels, makeLabel(namespaceLabelsPart+k, o.Labels[k]))
 	}
 	return n, true

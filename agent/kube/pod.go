@@ -60,7 +60,7 @@ func (m *mirror) convertPod(given any) (*pod, bool) {
 	p.labels = m.podLabels(o)
 	p.workload = workload(o)
 	if o.Status.StartTime != nil {
-		p.started = o.Status.StartTime.UnixNano()
+		p.started = max(o.Status.StartTime.UnixNano(), 0)
 	}
 	p.local = o.Spec.NodeName == m.self
 	p.leaving = o.DeletionTimestamp != nil

@@ -41,12 +41,8 @@ type resource struct {
 	first bool
 }
 
-func (s *Source) resources() ([]*resource, error) {
-	c, err := newClients(s.rest)
-	if err != nil {
-		return nil, err
-	}
-	m := s.mirror
+// resources are all that is followed, and put into the mirror.
+func (m *mirror) resources(c clients) []*resource {
 	return []*resource{
 		// The labels of namespaces are part of what pods are called.
 		{name: "namespaces", object: &corev1.Namespace{}, client: c.core, first: true,
@@ -62,7 +58,7 @@ func (s *Source) resources() ([]*resource, error) {
 			store: &typed[*slice]{m.convertSlice, m.slices.set, m.slices.remove, m.slices.replace}},
 		{name: "networkpolicies", object: &networkingv1.NetworkPolicy{}, client: c.networking,
 			store: &typed[*policy]{m.convertPolicy, m.setPolicy, m.removePolicy, m.replacePolicies}},
-	}, nil
+	}
 }
 
 // run follows the resource until ctx ends. Replaced is called when all there is

@@ -59,12 +59,8 @@ func newScenario() *scenario {
 	s.m = newMirror(mirrorConfig{
 		cluster: "prod", self: "node1", endpoints: s, policy: s.policy, now: func() int64 { return s.now }, log: log,
 	})
-	resources, err := (&Source{mirror: s.m, rest: nowhere()}).resources()
-	if err != nil {
-		panic(err)
-	}
 	s.stores = map[string]store{}
-	for _, r := range resources {
+	for _, r := range s.m.resources(clients{}) {
 		s.stores[r.name] = r.store
 	}
 	return s
@@ -221,7 +217,7 @@ func times(t *testing.T, d *datadriven.TestData) (all []int64) {
 	return all
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

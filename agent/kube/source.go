@@ -84,10 +84,11 @@ func (s *Source) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	resources, err := s.resources()
+	c, err := newClients(s.rest)
 	if err != nil {
 		return err
 	}
+	resources := s.mirror.resources(c)
 	for _, r := range resources {
 		s.health.add(r.name)
 	}

@@ -12,13 +12,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 )
-
-// nowhere is an API that nobody asks.
-func nowhere() *rest.Config { return &rest.Config{Host: "https://127.0.0.1:1"} }
 
 func TestWorkload(t *testing.T) {
 	// 29,800,000 minutes after 1970.
@@ -44,6 +40,8 @@ func TestWorkload(t *testing.T) {
 		"DeploymentConfig":       {"ReplicationController", "old-1", map[string]string{"deploymentconfig": "old"}, due, endpoint.Workload{Kind: "DeploymentConfig", Name: "old"}},
 		"of a kind of their own": {"Rollout", "web", nil, due, endpoint.Workload{Kind: "Rollout", Name: "web"}},
 		"a node's own":           {"Node", "node1", nil, due, endpoint.Workload{}},
+		"called by no text":      {"Rollout", "web\xff", nil, due, endpoint.Workload{}},
+		"called by a long text":  {"Rollout", strings.Repeat("w", 254), nil, due, endpoint.Workload{}},
 		"nobody's":               {"", "", nil, due, endpoint.Workload{}},
 	} {
 		o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: tt.labels, CreationTimestamp: metav1.NewTime(tt.created)}}

@@ -18,7 +18,8 @@ const dueWithin = 31 * 24 * time.Hour
 // that is on its own, or that a node runs from a file.
 func workload(o *corev1.Pod) endpoint.Workload {
 	owner := metav1.GetControllerOfNoCopy(o)
-	if owner == nil || owner.Kind == "Node" {
+	// The API takes any text for these.
+	if owner == nil || owner.Kind == "Node" || !isName(owner.Kind) || !isName(owner.Name) {
 		return endpoint.Workload{}
 	}
 	w := endpoint.Workload{Kind: owner.Kind, Name: owner.Name}
