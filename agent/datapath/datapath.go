@@ -33,6 +33,9 @@ type Config struct {
 	Interval  time.Duration
 	// Overlay has the packets told that carry an overlay's, between nodes.
 	Overlay bool
+	// TellReasons and IgnoreReasons are drop reasons that are told though they are
+	// no loss, and not told though they are.
+	TellReasons, IgnoreReasons []string
 	// Connections is how many are tracked at most of IPv4, and as many of IPv6,
 	// each direction at each endpoint for itself: 136 bytes of kernel memory
 	// each, and 160 for each of IPv6 that is there.
@@ -50,6 +53,8 @@ type Config struct {
 type Interfaces interface {
 	// LinkUp: this interface leads to an endpoint, from before its first event.
 	LinkUp(index uint32, name string)
+	// SetFarMAC: the far end of the interface has this hardware address.
+	SetFarMAC(index uint32, mac [6]byte)
 	// SetFarAddresses: the far end of the interface has these addresses from time
 	// at on, in nanoseconds since 1970; none if it is gone.
 	SetFarAddresses(index uint32, addrs []netip.Addr, at int64)

@@ -93,6 +93,9 @@ func (w *watcher) setFar(k *watched) {
 	if len(addrs) == 0 || slices.Equal(addrs, k.far) {
 		return
 	}
+	if mac, err := w.farMAC(a.NetNsID, a.ParentIndex); err == nil {
+		w.cfg.Interfaces.SetFarMAC(uint32(a.Index), mac)
+	}
 	// The first were its from the start.
 	at := k.since
 	if k.far != nil {
@@ -130,6 +133,32 @@ func (w *watcher) farAddresses(nsid, index int) ([]netip.Addr, error) {
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return addrs, nil
+}
+
+// farMAC returns the hardware address of an interface in another network namespace.
+func (w *watcher) farMAC(nsid, index int) (mac [6]byte, err error) {
+	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: w.strict}}
+	about := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	about.Index = int32(index)
+	request.AddData(about)
+	request.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(nsid))))
+	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	if err != nil {
+		return mac, fmt.Errorf("look at interface %d in namespace %d: %w", index, nsid, err)
+	}
+	for _, m := range messages {
+		attrs, err := nl.ParseRouteAttr(m[min(len(m), unix.SizeofIfInfomsg):])
+		if err != nil {
+			return mac, fmt.Errorf("read an interface: %w", err)
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == unix.IFLA_ADDRESS && len(a.Value) == len(mac) {
+				copy(mac[:], a.Value)
+			}
+		}
+	}
+	return mac, nil
 }
 
 // addressOf returns an interface's own address. On one that leads to a single

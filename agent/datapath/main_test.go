@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type nobody struct{}
 
 func (nobody) LinkUp(uint32, string)                       {}
+func (nobody) SetFarMAC(uint32, [6]byte)                   {}
 func (nobody) SetFarAddresses(uint32, []netip.Addr, int64) {}
 func (nobody) LinkDown(uint32)                             {}
 func (nobody) SetHostAddresses([]netip.Addr)               {}

@@ -8,6 +8,7 @@ import (
 // farEnd is the far end of an interface that leads to an endpoint.
 type farEnd struct {
 	addresses []netip.Addr
+	mac       [6]byte // zero if it is not known
 	// spent says that a source named the endpoint and took it back, as it does
 	// for a pod that is deleted, while the interface is still there: it is no
 	// other's until it goes.
@@ -42,6 +43,33 @@ func (t *Table) SetFarAddresses(index uint32, addrs []netip.Addr, at int64) {
 		}
 		return t.match(index)
 	})
+}
+
+// SetFarMAC says which hardware address the far end of an interface has. It is known
+// until SetFarAddresses says that the far end is gone.
+func (t *Table) SetFarMAC(index uint32, mac [6]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	end := t.far[index]
+	if end == nil {
+		end = &farEnd{}
+		t.far[index] = end
+	}
+	end.mac = mac
+}
+
+// IsForOther tells whether a frame that went out of an interface, to a hardware and
+// an IP address, was for another than the endpoint behind it: a bridge that does not
+// know yet where an endpoint is sends its frames to all.
+func (t *Table) IsForOther(index uint32, mac [6]byte, a netip.Addr) bool {
+	const group = 1 // the bit of addresses that are not one station's (IEEE 802)
+	if mac[0]&group != 0 {
+		return false
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	end := t.far[index]
+	return end != nil && end.mac != [6]byte{} && end.mac != mac && !slices.Contains(end.addresses, a.Unmap())
 }
 
 func (t *Table) endClaim(index uint32, a netip.Addr, at int64) {

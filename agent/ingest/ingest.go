@@ -205,6 +205,9 @@ func (in *Ingest) name(r *history.Record) {
 		local, remote = in.Endpoints.Remote(near.addr, in.seen), in.Endpoints.Remote(far.addr, in.seen)
 	case r.Has(history.FlagLocal):
 		local, remote = in.Endpoints.Ends(r.Interface, far.addr, in.seen)
+		if !r.Has(history.FlagFromEndpoint) && in.Endpoints.IsForOther(r.Interface, r.DstMAC, near.addr) {
+			local = endpoint.Unknown
+		}
 	default:
 		remote = in.Endpoints.Remote(far.addr, in.seen)
 	}

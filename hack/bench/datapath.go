@@ -123,6 +123,7 @@ func newestProgram(name string) (found *ebpf.Program, err error) {
 type nobody struct{}
 
 func (nobody) LinkUp(uint32, string)                       {}
+func (nobody) SetFarMAC(uint32, [6]byte)                   {}
 func (nobody) SetFarAddresses(uint32, []netip.Addr, int64) {}
 func (nobody) LinkDown(uint32)                             {}
 func (nobody) SetHostAddresses([]netip.Addr)               {}

@@ -27,6 +27,7 @@ type farEnds chan far
 func (farEnds) LinkUp(uint32, string)         {}
 func (farEnds) LinkDown(uint32)               {}
 func (farEnds) SetHostAddresses([]netip.Addr) {}
+func (farEnds) SetFarMAC(uint32, [6]byte)     {}
 func (f farEnds) SetFarAddresses(index uint32, addrs []netip.Addr, at int64) {
 	f <- far{index, addrs, at}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 	"github.com/fovea-obs/fovea/hack/lab"
+	"github.com/fovea-obs/fovea/hack/lab/capture"
 )
 
 // layouts are what network plugins make of a node, each with the name that it
@@ -82,6 +84,49 @@ func TestLayouts(t *testing.T) {
 			}
 			o.wantOnly(t, before, later)
 		})
+	}
+}
+
+// TestFloodedFrames has a bridge send a frame to all pods, as it does with one for an
+// address of which it does not know yet where it is: none but who has the address is
+// told to get it.
+func TestFloodedFrames(t *testing.T) {
+	n := newNetwork(t)
+	bridged := func(name string) *lab.Pod {
+		return n.addPod(t, n.near, lab.PodSpec{
+			Name: name, Interface: "veth-" + name, Layout: lab.Layout{Gateways: lab.AtBridge, Via: "cni0", Range: true},
+		})
+	}
+	client, web, other := bridged("client"), bridged("web"), bridged("other")
+	o := observe(t, n)
+	for _, p := range []*lab.Pod{client, web, other} {
+		o.local(p)
+		o.awaitNamed(t, p)
+	}
+	frame, err := synFrame(client.IPv4, web.IPv4, 1234)
+	check(t, err)
+	check(t, client.NS.Do(func() error {
+		link, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		socket, err := packetSocket(link.Index, false)
+		if err != nil {
+			return err
+		}
+		_, err = unix.Write(socket, frame)
+		return errors.Join(err, unix.Close(socket))
+	}))
+	ctx := testContext(t)
+	for _, p := range []*lab.Pod{web, other} {
+		want := flowName(uint32(p.HostLink), false, podName(client), podName(web))
+		o.await(ctx, t, want, func() bool { return o.flows[want] })
+	}
+	wrong := flowName(uint32(other.HostLink), false, podName(client), podName(other))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flows[wrong] {
+		t.Errorf("told: %s", wrong)
 	}
 }
 
@@ -179,6 +224,8 @@ func (o *observed) LinkUp(index uint32, name string) {
 
 func (o *observed) LinkDown(index uint32) { o.Endpoints.LinkDown(index) }
 
+func (o *observed) SetFarMAC(index uint32, mac [6]byte) { o.Endpoints.SetFarMAC(index, mac) }
+
 func (o *observed) SetFarAddresses(index uint32, addrs []netip.Addr, at int64) {
 	o.Endpoints.SetFarAddresses(index, addrs, at)
 	o.tell(func() {})
@@ -197,7 +244,7 @@ func (o *observed) Event(e *bpf.FoveaEvent, at int64) {
 	defer s.Release()
 	var r history.Record
 	s.Record(int(n-s.First), &r)
-	if r.Protocol != 1 && r.Protocol != 58 {
+	if r.Protocol != capture.ICMP && r.Protocol != capture.ICMPv6 && r.Protocol != capture.TCP {
 		return
 	}
 	name := func(number uint32) string { return o.Endpoints.At(endpoint.Number(number)).String() }
