@@ -172,14 +172,21 @@ func datapathConfig(cfg Config, endpoints *endpoint.Table, log *slog.Logger) dat
 		Interfaces:  endpoints,
 		Log:         log,
 	}
-	for _, p := range cfg.Interfaces {
+	dc.Include, dc.Exclude = split(cfg.Interfaces)
+	dc.TellReasons, dc.IgnoreReasons = split(cfg.DropReasons)
+	return dc
+}
+
+// split tells those of a list that have a ! or - before them from the others.
+func split(list []string) (in, out []string) {
+	for _, p := range list {
 		if name := strings.TrimLeft(p, "!-"); name != p {
-			dc.Exclude = append(dc.Exclude, name)
+			out = append(out, name)
 		} else {
-			dc.Include = append(dc.Include, p)
+			in = append(in, p)
 		}
 	}
-	return dc
+	return in, out
 }
 
 // instance is random for each start of an agent.

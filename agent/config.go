@@ -98,6 +98,10 @@ type Config struct {
 	// Overlay has the packets told that carry an overlay's between nodes, as of
 	// VXLAN or WireGuard, beside those that they carry.
 	Overlay bool
+	// DropReasons are names of the kernel's drop reasons that are told though they
+	// are no loss to anyone, as TCP_OLD_DATA, and with ! or - before it those that
+	// are not told though they are.
+	DropReasons []string
 	// History is the memory for flows, in bytes.
 	History int64
 	// Aggregation says what is reported, AggregationInterval how often a

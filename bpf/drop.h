@@ -18,6 +18,27 @@ const volatile __u8 ignored_reasons[256] = {};
 /* SKB_DROP_REASON_NO_SOCKET, or 0 as all reasons are where there are none. */
 const volatile __u32 reason_no_socket = 0;
 
+/* Packets that are dropped alike are told at once, and then counted and told about so
+ * often, in seconds, until there were none for so long. */
+#define DROPS_INTERVAL 1
+#define DROPS_QUIET 2
+#define EEXIST 17
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct drop_key);
+	__type(value, struct drop_count);
+} drops SEC(".maps");
+
+/* Of those that find no room there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct drop_key);
+	__type(value, struct drop_count);
+} folded_drops SEC(".maps");
+
 /* Where a packet was dropped, seen from the agent's namespace. */
 struct place {
 	__u32 ifindex;
@@ -163,11 +184,142 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 	return guess_by_ports(k);
 }
 
+/* What is told of a dropped packet beside its headers. */
+static __always_inline void describe(struct sk_buff *skb, const struct packet *p, const struct place *at,
+				     struct drop_count *d)
+{
+	struct verdict v = reply_of_dropped(skb, p);
+	__u16 mac = BPF_CORE_READ(skb, mac_header);
+
+	d->flags = at->flags;
+	if (v.guessed)
+		d->flags |= FLAG_GUESSED;
+	d->reply = v.reply;
+	if (mac != 0xffff && mac < BPF_CORE_READ(skb, network_header)) {
+		unsigned char *frame = BPF_CORE_READ(skb, head) + mac;
+
+		bpf_probe_read_kernel(d->dst_mac, 6, frame);
+		bpf_probe_read_kernel(d->src_mac, 6, frame + 6);
+	}
+}
+
+/* False if there is no room for an event. */
+static __always_inline bool tell_dropped(const struct drop_key *k, const struct drop_count *d, __u64 packets, __u64 bytes,
+					 enum event_cause cause)
+{
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e)
+		return false;
+	fill(e, &k->conn);
+	e->flags |= d->flags;
+	e->packets = packets;
+	e->bytes = bytes;
+	e->location = k->location;
+	e->drop_reason = k->reason;
+	e->tcp_flags = d->tcp_flags;
+	e->kind = EVENT_DROP;
+	e->cause = cause;
+	if (cause == CAUSE_IDLE)
+		e->seen -= (__u64)elapsed(jiffies(), d->seen_at) * (1000000000 / hz);
+	e->reply = d->reply;
+	__builtin_memcpy(e->src_mac, d->src_mac, 6);
+	__builtin_memcpy(e->dst_mac, d->dst_mac, 6);
+	submit(e);
+	return true;
+}
+
+/*
+ * Tells what was counted, unless another CPU does. No lock can be had here: what is
+ * told is taken out of the counts, and put back if there is no room.
+ */
+static __always_inline void tell_counted(const struct drop_key *k, struct drop_count *d, enum event_cause cause)
+{
+	__u32 since = d->reported_at, now = jiffies();
+	__u64 packets, bytes;
+
+	if (elapsed(now, since) < DROPS_INTERVAL * hz || !d->packets)
+		return;
+	if (__sync_val_compare_and_swap(&d->reported_at, since, now) != since)
+		return;
+	packets = __sync_lock_test_and_set(&d->packets, 0);
+	bytes = __sync_lock_test_and_set(&d->bytes, 0);
+	if (!packets)
+		return;
+	if (tell_dropped(k, d, packets, bytes, cause)) {
+		d->tcp_flags = 0;
+		return;
+	}
+	__sync_fetch_and_add(&d->packets, packets);
+	__sync_fetch_and_add(&d->bytes, bytes);
+}
+
+static __always_inline void count_dropped(const struct drop_key *k, struct drop_count *d, __u32 bytes, __u16 tcp_flags)
+{
+	__sync_fetch_and_add(&d->bytes, bytes);
+	__sync_fetch_and_add(&d->packets, 1);
+	d->seen_at = jiffies();
+	if (tcp_flags & ~d->tcp_flags)
+		d->tcp_flags |= tcp_flags;
+	tell_counted(k, d, CAUSE_INTERVAL);
+}
+
+/* Counts a packet under a key, and tells at once of the first. False if the map has
+ * no room for another key. */
+static __always_inline bool fold(void *map, const struct drop_key *k, const struct drop_count *fresh, __u32 bytes)
+{
+	struct drop_count *d = bpf_map_lookup_elem(map, k);
+	__u32 now = jiffies();
+	long err;
+
+	if (!d) {
+		err = bpf_map_update_elem(map, k, fresh, BPF_NOEXIST);
+		if (err && err != -EEXIST)
+			return false;
+		d = bpf_map_lookup_elem(map, k);
+		if (!d)
+			return false;
+		if (!err && tell_dropped(k, fresh, 1, bytes, CAUSE_PACKET)) {
+			d->reported_at = d->seen_at = now;
+			d->tcp_flags = 0;
+			return true;
+		}
+	}
+	count_dropped(k, d, bytes, fresh->tcp_flags);
+	return true;
+}
+
+/*
+ * Counts a packet that was dropped. In a storm from many sources there is no room
+ * for each: they are counted by what they were sent to, and if that is too much too,
+ * by where they were dropped. Ends that are left out are unspecified.
+ */
+static __always_inline void fold_dropped(struct drop_key *k, struct drop_count *fresh, __u32 bytes)
+{
+	struct address unspecified = {};
+
+	if (fold(&drops, k, fresh, bytes))
+		return;
+	if (is_ip4(&k->conn))
+		unspecified.words[2] = bpf_htonl(0xffff);
+	k->conn.src = unspecified;
+	k->conn.sport = k->conn.id = 0;
+	__builtin_memset(fresh->src_mac, 0, 6);
+	if (fold(&folded_drops, k, fresh, bytes))
+		return;
+	k->conn.dst = unspecified;
+	k->conn.dport = 0;
+	__builtin_memset(fresh->dst_mac, 0, 6);
+	if (!fold(&folded_drops, k, fresh, bytes))
+		COUNT(lost);
+}
+
 static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 reason, bool has_reasons)
 {
+	struct drop_count fresh = {};
+	struct drop_key k = {};
 	struct packet p = {};
 	struct place at = {};
-	struct event *e;
 	__u32 bytes;
 
 	__be16 protocol = BPF_CORE_READ(skb, protocol);
@@ -185,34 +337,17 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 		return;
 	p.key.ifindex = at.ifindex;
 	p.key.flags |= at.flags & FLAG_KEY_MASK;
-
-	struct verdict v = reply_of_dropped(skb, &p);
-	__u16 mac = BPF_CORE_READ(skb, mac_header);
-
-	e = reserve();
-	if (!e)
-		return;
-	fill(e, &p.key);
-	e->flags |= at.flags;
-	if (v.guessed)
-		e->flags |= FLAG_GUESSED;
-	e->packets = 1;
-	e->bytes = bytes;
-	e->location = (__u64)location;
-	e->drop_reason = reason;
-	e->tcp_flags = p.tcp_flags;
-	e->kind = EVENT_DROP;
-	e->cause = CAUSE_PACKET;
-	e->reply = v.reply;
-	__builtin_memset(e->src_mac, 0, 6);
-	__builtin_memset(e->dst_mac, 0, 6);
-	if (mac != 0xffff && mac < BPF_CORE_READ(skb, network_header)) {
-		unsigned char *frame = BPF_CORE_READ(skb, head) + mac;
-
-		bpf_probe_read_kernel(e->dst_mac, 6, frame);
-		bpf_probe_read_kernel(e->src_mac, 6, frame + 6);
-	}
-	submit(e);
+	k.conn = p.key;
+	k.reason = reason;
+	k.location = (__u64)location;
+	fresh.tcp_flags = p.tcp_flags;
+	fresh.seen_at = jiffies();
+	fresh.reported_at = fresh.seen_at - DROPS_INTERVAL * hz;
+	describe(skb, &p, &at, &fresh);
+	if (has_reasons)
+		fold_dropped(&k, &fresh, bytes);
+	else if (!tell_dropped(&k, &fresh, 1, bytes, CAUSE_PACKET))
+		COUNT(lost);
 }
 
 SEC("tp_btf/kfree_skb")
@@ -222,12 +357,44 @@ int kfree_skb(__u64 *ctx)
 	return 0;
 }
 
-/* Before 5.17 the kernel gave no reason. */
+/* Before 5.17 the kernel gave no reason, and some of these have no exchange of a
+ * value to take counts by: each packet is told. */
 SEC("tp_btf/kfree_skb")
 int kfree_skb_no_reason(__u64 *ctx)
 {
 	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], 0, false);
 	return 0;
+}
+
+/* Run over what was counted about once a second. */
+static __always_inline int sweep_dropped(void *map, const void *key)
+{
+	struct drop_count *d;
+	struct drop_key k;
+
+	if (!key)
+		return 0;
+	__builtin_memcpy(&k, key, sizeof(k));
+	d = bpf_map_lookup_elem(map, &k);
+	if (!d)
+		return 0;
+	if (d->packets)
+		tell_counted(&k, d, CAUSE_IDLE);
+	else if (elapsed(jiffies(), d->seen_at) >= DROPS_QUIET * hz)
+		bpf_map_delete_elem(map, &k);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int sweep_drops(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return sweep_dropped(&drops, ctx->key);
+}
+
+SEC("iter/bpf_map_elem")
+int sweep_folded_drops(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return sweep_dropped(&folded_drops, ctx->key);
 }
 
 #endif

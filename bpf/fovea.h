@@ -120,6 +120,25 @@ struct conn {
 	__u64 reported_bytes;
 };
 
+/* Packets that are dropped alike: of one connection, at one place. */
+struct drop_key {
+	struct conn_key conn;
+	__u32 reason;
+	__u64 location;
+};
+
+/* What was dropped since the last report, and what else to tell of it. */
+struct drop_count {
+	__u64 packets;
+	__u64 bytes;
+	__u32 seen_at; /* jiffies, of the last packet */
+	__u32 reported_at;
+	__u16 tcp_flags; /* since the last report */
+	__u8 flags;      /* enum event_flag */
+	__u8 reply;
+	__u8 src_mac[6], dst_mac[6];
+};
+
 /* An interface that the programs are attached to. */
 struct link {
 	__u64 attached_at; /* CLOCK_MONOTONIC, ns */

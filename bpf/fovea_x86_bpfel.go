@@ -61,6 +61,26 @@ type FoveaConnKey4 struct {
 	Rest    uint32
 }
 
+type FoveaDropCount struct {
+	_          structs.HostLayout
+	Packets    uint64
+	Bytes      uint64
+	SeenAt     uint32
+	ReportedAt uint32
+	TcpFlags   uint16
+	Flags      uint8
+	Reply      uint8
+	SrcMac     [6]uint8
+	DstMac     [6]uint8
+}
+
+type FoveaDropKey struct {
+	_        structs.HostLayout
+	Conn     FoveaConnKey
+	Reason   uint32
+	Location uint64
+}
+
 type FoveaEnd struct {
 	_    structs.HostLayout
 	Addr FoveaAddress
@@ -172,7 +192,9 @@ const (
 	FoveaMapConns4               = "conns4"
 	FoveaMapConns6               = "conns6"
 	FoveaMapCpuStats             = "cpu_stats"
+	FoveaMapDrops                = "drops"
 	FoveaMapEvents               = "events"
+	FoveaMapFoldedDrops          = "folded_drops"
 	FoveaMapLinks                = "links"
 	FoveaMapNodeAddresses        = "node_addresses"
 	FoveaProgFromEndpoint        = "from_endpoint"
@@ -184,6 +206,8 @@ const (
 	FoveaProgSweepConns4Unlocked = "sweep_conns4_unlocked"
 	FoveaProgSweepConns6         = "sweep_conns6"
 	FoveaProgSweepConns6Unlocked = "sweep_conns6_unlocked"
+	FoveaProgSweepDrops          = "sweep_drops"
+	FoveaProgSweepFoldedDrops    = "sweep_folded_drops"
 	FoveaProgToEndpoint          = "to_endpoint"
 	FoveaProgToEndpointAlone     = "to_endpoint_alone"
 	FoveaProgToNetwork           = "to_network"
@@ -256,6 +280,8 @@ type FoveaProgramSpecs struct {
 	SweepConns4Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns4_unlocked"`
 	SweepConns6         *ebpf.ProgramSpec `ebpf:"sweep_conns6"`
 	SweepConns6Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns6_unlocked"`
+	SweepDrops          *ebpf.ProgramSpec `ebpf:"sweep_drops"`
+	SweepFoldedDrops    *ebpf.ProgramSpec `ebpf:"sweep_folded_drops"`
 	ToEndpoint          *ebpf.ProgramSpec `ebpf:"to_endpoint"`
 	ToEndpointAlone     *ebpf.ProgramSpec `ebpf:"to_endpoint_alone"`
 	ToNetwork           *ebpf.ProgramSpec `ebpf:"to_network"`
@@ -269,7 +295,9 @@ type FoveaMapSpecs struct {
 	Conns4        *ebpf.MapSpec `ebpf:"conns4"`
 	Conns6        *ebpf.MapSpec `ebpf:"conns6"`
 	CpuStats      *ebpf.MapSpec `ebpf:"cpu_stats"`
+	Drops         *ebpf.MapSpec `ebpf:"drops"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
+	FoldedDrops   *ebpf.MapSpec `ebpf:"folded_drops"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
 	NodeAddresses *ebpf.MapSpec `ebpf:"node_addresses"`
 }
@@ -318,7 +346,9 @@ type FoveaMaps struct {
 	Conns4        *ebpf.Map `ebpf:"conns4"`
 	Conns6        *ebpf.Map `ebpf:"conns6"`
 	CpuStats      *ebpf.Map `ebpf:"cpu_stats"`
+	Drops         *ebpf.Map `ebpf:"drops"`
 	Events        *ebpf.Map `ebpf:"events"`
+	FoldedDrops   *ebpf.Map `ebpf:"folded_drops"`
 	Links         *ebpf.Map `ebpf:"links"`
 	NodeAddresses *ebpf.Map `ebpf:"node_addresses"`
 }
@@ -328,7 +358,9 @@ func (m *FoveaMaps) Close() error {
 		m.Conns4,
 		m.Conns6,
 		m.CpuStats,
+		m.Drops,
 		m.Events,
+		m.FoldedDrops,
 		m.Links,
 		m.NodeAddresses,
 	)
@@ -368,6 +400,8 @@ type FoveaPrograms struct {
 	SweepConns4Unlocked *ebpf.Program `ebpf:"sweep_conns4_unlocked"`
 	SweepConns6         *ebpf.Program `ebpf:"sweep_conns6"`
 	SweepConns6Unlocked *ebpf.Program `ebpf:"sweep_conns6_unlocked"`
+	SweepDrops          *ebpf.Program `ebpf:"sweep_drops"`
+	SweepFoldedDrops    *ebpf.Program `ebpf:"sweep_folded_drops"`
 	ToEndpoint          *ebpf.Program `ebpf:"to_endpoint"`
 	ToEndpointAlone     *ebpf.Program `ebpf:"to_endpoint_alone"`
 	ToNetwork           *ebpf.Program `ebpf:"to_network"`
@@ -385,6 +419,8 @@ func (p *FoveaPrograms) Close() error {
 		p.SweepConns4Unlocked,
 		p.SweepConns6,
 		p.SweepConns6Unlocked,
+		p.SweepDrops,
+		p.SweepFoldedDrops,
 		p.ToEndpoint,
 		p.ToEndpointAlone,
 		p.ToNetwork,

@@ -60,6 +60,10 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if cfg.Aggregate {
 		aggregate = 1
 	}
+	ignored, err := why.ignored(cfg.TellReasons, cfg.IgnoreReasons)
+	if err != nil {
+		return nil, err
+	}
 	overlay := uint8(0)
 	if cfg.Overlay {
 		overlay = 1
@@ -74,7 +78,7 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		bpf.FoveaVarHz:             hz,
 		bpf.FoveaVarInterval:       uint32(cfg.Interval.Seconds() * float64(hz)),
 		bpf.FoveaVarHostNetns:      netns,
-		bpf.FoveaVarIgnoredReasons: why.ignored(),
+		bpf.FoveaVarIgnoredReasons: ignored,
 		bpf.FoveaVarReasonNoSocket: why.number("NO_SOCKET"),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
@@ -108,6 +112,9 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		o.miss("drops", err)
 	}
 	o.loadSweeps(load)
+	if o.drops != nil && len(why.names) > 0 {
+		o.loadDropSweeps(load)
+	}
 	if o.tracking, err = openTracking(cfg, load); err != nil {
 		o.miss("translations", err)
 	}
@@ -131,6 +138,21 @@ func (o *objects) loadSweeps(load func(string) (*ebpf.Program, error)) {
 			return
 		}
 		o.sweeps[s.conns] = p
+	}
+}
+
+// loadDropSweeps loads the programs that tell what was counted of drops.
+func (o *objects) loadDropSweeps(load func(string) (*ebpf.Program, error)) {
+	for drops, sweep := range map[string]string{
+		bpf.FoveaMapDrops:       bpf.FoveaProgSweepDrops,
+		bpf.FoveaMapFoldedDrops: bpf.FoveaProgSweepFoldedDrops,
+	} {
+		p, err := load(sweep)
+		if err != nil {
+			o.miss("drops that were counted", err)
+			return
+		}
+		o.sweeps[drops] = p
 	}
 }
 

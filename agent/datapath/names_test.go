@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -112,9 +113,21 @@ func TestRoleOf(t *testing.T) {
 
 func TestReasons(t *testing.T) {
 	r := reasons{names: map[uint32]string{1: "SKB_CONSUMED", 2: "NOT_SPECIFIED", 3: "NO_SOCKET", 70000: "SKB_CONSUMED"}}
-	set := r.ignored()
-	if set[1] != 1 || set[2] != 1 || set[3] != 0 {
-		t.Errorf("ignored: %v", set[:4])
+	for _, tt := range []struct {
+		tell, ignore []string
+		want         [4]uint8
+	}{
+		{nil, nil, [4]uint8{0, 1, 1, 0}},
+		{[]string{"NOT_SPECIFIED"}, nil, [4]uint8{0, 1, 0, 0}},
+		{nil, []string{"NO_SOCKET", "XDP"}, [4]uint8{0, 1, 1, 1}},
+	} {
+		set, err := r.ignored(tt.tell, tt.ignore)
+		if err != nil || [4]uint8(set[:4]) != tt.want {
+			t.Errorf("told %v and not %v: %v, %v, want %v", tt.tell, tt.ignore, set[:4], err, tt.want)
+		}
+	}
+	if _, err := r.ignored(nil, []string{"NO_SOCKETS"}); err == nil || !strings.Contains(err.Error(), `drop-reasons: "NO_SOCKETS"`) {
+		t.Errorf("a reason that nobody knows: %v", err)
 	}
 	if r.number("NO_SOCKET") != 3 || r.number("NETFILTER_DROP") != 0 || r.name(3) != "NO_SOCKET" || r.name(9) != "" {
 		t.Error("names and numbers do not agree")

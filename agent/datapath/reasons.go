@@ -3,26 +3,13 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
-)
 
-// notLost are the kernel's drop reasons (include/net/dropreason-core.h) that
-// are no loss to anyone, without their prefix SKB_DROP_REASON_.
-var notLost = [...]string{
-	// Not freed as dropped.
-	"SKB_NOT_DROPPED_YET", "SKB_CONSUMED",
-	// Kernels that have reasons use this one for what they have not sorted
-	// yet: most of it is no loss.
-	"NOT_SPECIFIED",
-	// The data was there already.
-	"TCP_OLD_DATA", "TCP_OFOMERGE", "TCP_OFO_DROP", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK", "TCP_OLD_SEQUENCE", "DUP_FRAG",
-	// What was left when a socket was closed, or a device taken down.
-	"TCP_CLOSE", "TCP_RESET", "SOCKET_CLOSE", "QUEUE_PURGE",
-	// Not meant for this host, or a copy for a capture.
-	"OTHERHOST", "PACKET_SOCK_ERROR", "TAP_FILTER",
-}
+	"github.com/fovea-obs/fovea/agent/reason"
+)
 
 const reasonPrefix = "SKB_DROP_REASON_"
 
@@ -65,15 +52,23 @@ func (r reasons) number(name string) uint32 {
 	return 0
 }
 
-// ignored marks the reasons that are no loss.
-func (r reasons) ignored() [256]uint8 {
-	var set [256]uint8
-	for number, name := range r.names {
-		for _, n := range notLost {
-			if n == name && number < uint32(len(set)) {
-				set[number] = 1
-			}
+// ignored marks the reasons that are not told: those that are no loss, but for what
+// the configuration says otherwise. It names a reason that nobody knows.
+func (r reasons) ignored(tell, ignore []string) (set [256]uint8, err error) {
+	for _, name := range slices.Concat(tell, ignore) {
+		if _, known := reason.Of(name); !known && r.number(name) == 0 {
+			return set, fmt.Errorf("drop-reasons: %q is not valid: the name of one of the kernel's drop reasons, as NETFILTER_DROP, expected", name)
 		}
 	}
-	return set
+	for number, name := range r.names {
+		if number >= uint32(len(set)) {
+			continue
+		}
+		known, _ := reason.Of(name)
+		ignored := known.NoLoss != "" && !slices.Contains(tell, name) || slices.Contains(ignore, name)
+		if ignored {
+			set[number] = 1
+		}
+	}
+	return set, nil
 }

@@ -113,10 +113,13 @@ func neighbourhood(a netip.Addr) (netip.Prefix, bool) {
 
 // nobody is who has an address that nothing is known of.
 func (t *Table) nobody(a netip.Addr) Number {
+	a = a.Unmap()
+	if a.IsUnspecified() {
+		return Unknown
+	}
 	if t.late.await == 0 {
 		return World
 	}
-	a = a.Unmap()
 	for _, bits := range t.late.sizes {
 		if p, err := a.Prefix(bits); err == nil && t.late.ranges[p] {
 			return awaited

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/reason"
 )
 
 // Event types and sub-types, as in Cilium's pkg/monitor/api.
@@ -26,42 +27,15 @@ const (
 // this one.
 const otherDrop = 255
 
-// reasonOf maps a name of the kernel's enum skb_drop_reason to Hubble's reason,
-// only where both say the same. The kernel never says that a policy denied a
+// DropReason is Hubble's reason for the drop of a record: unknown for None, and where
+// none says the same as the kernel's. The kernel never says that a policy denied a
 // packet: NETFILTER_DROP is whatever a rule of netfilter dropped.
-func reasonOf(name string) flowpb.DropReason {
-	switch name {
-	case "IP_INHDR", "IP_CSUM", "TCP_CSUM", "UDP_CSUM", "ICMP_CSUM", "SKB_CSUM",
-		"HDR_TRUNC", "PKT_TOO_SMALL":
-		return flowpb.DropReason_INVALID_PACKET_DROPPED
-	case "IP_RPFILTER", "IP_INVALID_SOURCE", "IP_LOCAL_SOURCE":
-		return flowpb.DropReason_INVALID_SOURCE_IP
-	case "IP_INNOROUTES", "IP_OUTNOROUTES":
-		return flowpb.DropReason_FIB_LOOKUP_FAILED
-	case "IP_NOPROTO":
-		return flowpb.DropReason_UNKNOWN_L4_PROTOCOL
-	case "UNHANDLED_PROTO":
-		return flowpb.DropReason_UNSUPPORTED_L3_PROTOCOL
-	case "IPV6_BAD_EXTHDR":
-		return flowpb.DropReason_INVALID_IPV6_EXTENSION_HEADER
-	case "IPV6_NDISC_BAD_CODE":
-		return flowpb.DropReason_UNKNOWN_ICMPV6_CODE
-	case "MAC_INVALID_SOURCE":
-		return flowpb.DropReason_INVALID_SOURCE_MAC
-	case "VXLAN_VNI_NOT_FOUND":
-		return flowpb.DropReason_INVALID_VNI
-	case "FQ_HORIZON_LIMIT":
-		return flowpb.DropReason_REACHED_EDT_RATE_LIMITING_DROP_HORIZON
-	}
-	return flowpb.DropReason_DROP_REASON_UNKNOWN
-}
-
-// DropReason is Hubble's reason for the drop of a record: unknown for None.
 func (t *Tables) DropReason(number uint32) flowpb.DropReason {
 	if number == fate.None {
 		return flowpb.DropReason_DROP_REASON_UNKNOWN
 	}
-	return reasonOf(t.ReasonName(t.Fates.At(number).Reason))
+	f := t.Fates.At(number)
+	return flowpb.DropReason(reason.At(t.ReasonName(f.Reason), t.Location(f)).Hubble)
 }
 
 // EventType is the type and sub-type of a record's event, in Cilium's numbers.

@@ -1,0 +1,26 @@
+package reason
+
+import "testing"
+
+func TestAt(t *testing.T) {
+	for _, tt := range []struct {
+		name, function string
+		want           uint32
+	}{
+		{"NO_SOCKET", "tcp_v4_rcv", socketLookupFailed},
+		{"NETFILTER_DROP", "nft_do_chain", None},
+		{"IP_INHDR", "ip_rcv_core", invalidPacket},
+		{"IP_INHDR", "ip_forward", timeToLiveExceeded},
+		{"IP_INHDR", "ip6_forward", timeToLiveExceeded},
+		{"A_NEW_ONE", "ip_forward", None},
+	} {
+		if got := At(tt.name, tt.function).Hubble; got != tt.want {
+			t.Errorf("%s at %s is Hubble's %d, want %d", tt.name, tt.function, got, tt.want)
+		}
+	}
+	for name, lost := range map[string]bool{"SKB_CONSUMED": false, "TCP_OLD_DATA": false, "NETFILTER_DROP": true, "A_NEW_ONE": true} {
+		if got := At(name, "").NoLoss == ""; got != lost {
+			t.Errorf("%s is a loss: %v, want %v", name, got, lost)
+		}
+	}
+}
