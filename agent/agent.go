@@ -27,6 +27,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/kube"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/service"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	events.Started()
 	endpoints := endpoint.NewTable(cfg.ClusterName, events.Endpoint)
 	services := service.NewTable(cfg.ClusterName, endpoints, events.Service)
-	names, fates := dns.NewTable(), fate.NewTable()
+	names, fates, macs := dns.NewTable(), fate.NewTable(), mac.NewTable()
 	var source *static.Source
 	if cfg.EndpointsFile != "" {
 		source = static.New(static.Config{
@@ -81,7 +82,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 	obs := observer.New(observer.Config{
-		History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates,
+		History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
 		Events:   events,
 		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
 		Instance: instance(), Started: time.Now(),
@@ -118,7 +119,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		obs.Run,
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{
-				History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates,
+				History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
 				Translate: dp.Translate,
 			})
 		},

@@ -34,10 +34,9 @@ type Columns struct {
 	Source, Destination [ChunkSize]uint32
 	SourceService       [ChunkSize]uint32
 	DestinationService  [ChunkSize]uint32
-	Fate, Names         [ChunkSize]uint32
+	Fate, Names, MACs   [ChunkSize]uint32
 	SrcPort, DstPort    [ChunkSize]uint16
 	TCPFlags            [ChunkSize]uint16
-	SrcMAC, DstMAC      [ChunkSize][6]byte
 	Protocol, Verdict   [ChunkSize]uint8
 	Direction           [ChunkSize]uint8
 	Kind                [ChunkSize]Kind
@@ -53,7 +52,7 @@ func (c *Columns) set(i int, r *Record) {
 	c.Fate[i], c.Names[i] = r.Fate, r.Names
 	c.SrcPort[i], c.DstPort[i] = r.SrcPort, r.DstPort
 	c.TCPFlags[i] = r.TCPFlags
-	c.SrcMAC[i], c.DstMAC[i] = r.SrcMAC, r.DstMAC
+	c.MACs[i] = r.MACs
 	c.Protocol[i], c.Verdict[i], c.Direction[i] = r.Protocol, r.Verdict, r.Direction
 	c.Kind[i], c.Flags[i] = r.Kind, r.Flags
 }
@@ -68,7 +67,7 @@ func (c *Columns) get(i int, r *Record) {
 		Fate: c.Fate[i], Names: c.Names[i],
 		SrcPort: c.SrcPort[i], DstPort: c.DstPort[i],
 		TCPFlags: c.TCPFlags[i],
-		SrcMAC:   c.SrcMAC[i], DstMAC: c.DstMAC[i],
+		MACs:     c.MACs[i],
 		Protocol: c.Protocol[i], Verdict: c.Verdict[i], Direction: c.Direction[i],
 		Kind: c.Kind[i], Flags: c.Flags[i],
 	}
@@ -81,8 +80,8 @@ func (c *Columns) get(i int, r *Record) {
 func (c *Columns) Touch(i int) uint64 {
 	return uint64(c.Time[i]) ^ c.Bytes[i] ^ uint64(c.Src[i][15]) ^ uint64(c.Dst[i][15]) ^
 		uint64(c.Packets[i]^c.Interface[i]^c.Source[i]^c.Destination[i]^c.SourceService[i]^c.DestinationService[i]^
-			c.Fate[i]^c.Names[i]) ^ uint64(c.SrcPort[i]^c.DstPort[i]^c.TCPFlags[i]) ^
-		uint64(c.SrcMAC[i][5]^c.DstMAC[i][5]^c.Protocol[i]^c.Verdict[i]^c.Direction[i]^uint8(c.Kind[i])^uint8(c.Flags[i]))
+			c.Fate[i]^c.Names[i]^c.MACs[i]) ^ uint64(c.SrcPort[i]^c.DstPort[i]^c.TCPFlags[i]) ^
+		uint64(c.Protocol[i]^c.Verdict[i]^c.Direction[i]^uint8(c.Kind[i])^uint8(c.Flags[i]))
 }
 
 // take claims the chunk for the writer; it fails while a reader holds it.

@@ -67,13 +67,14 @@ type Record struct {
 	Fate uint32
 	// Names is the number of the ends' DNS names (package dns), 0 for none.
 	Names uint32
+	// MACs is the number of the frame's hardware addresses (package mac), 0 for
+	// none.
+	MACs uint32
 	// SrcPort and DstPort of TCP, UDP and SCTP, in host order. For ICMP and
 	// ICMPv6 SrcPort is the message's type and DstPort its code.
 	SrcPort, DstPort uint16
 	// TCPFlags are the low nine bits of the TCP header's flags, FIN first.
 	TCPFlags uint16
-	// SrcMAC and DstMAC of the frame.
-	SrcMAC, DstMAC [6]byte
 	// Protocol is the IP protocol number.
 	Protocol uint8
 	// Verdict is Hubble's flow.Verdict.

@@ -20,7 +20,7 @@ func (n Numbers) Has(v uint32) bool {
 }
 
 // Used is which interned numbers records hold.
-type Used struct{ Endpoints, Services, Fates, Names Numbers }
+type Used struct{ Endpoints, Services, Fates, Names, MACs Numbers }
 
 // Used returns the numbers in all records that anybody can still read. It is for
 // the writer: no record is added meanwhile.
@@ -45,6 +45,7 @@ func (u *Used) Add(r *Record) {
 	u.Services.add([]uint32{r.SourceService, r.DestinationService})
 	u.Fates.add([]uint32{r.Fate})
 	u.Names.add([]uint32{r.Names})
+	u.MACs.add([]uint32{r.MACs})
 }
 
 func (u *Used) add(c *chunk, rows uint64) {
@@ -56,4 +57,5 @@ func (u *Used) add(c *chunk, rows uint64) {
 			sets[i].add(n.column[:rows])
 		}
 	}
+	u.MACs.add(c.MACs[:rows])
 }

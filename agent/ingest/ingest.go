@@ -9,6 +9,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -37,6 +38,7 @@ type Ingest struct {
 	Services  *service.Table
 	Names     *dns.Table
 	Fates     *fate.Table
+	MACs      *mac.Table
 	// Translate asks the kernel about connections, as datapath.Translate does;
 	// nil if it cannot be asked.
 	Translate func([]bpf.FoveaTranslation)
@@ -48,6 +50,9 @@ type Ingest struct {
 	// fates are the numbers of fates in an epoch of theirs.
 	fates map[fate.Fate]uint32
 	epoch uint64
+	// pairs are the same of hardware addresses.
+	pairs      map[mac.Pair]uint32
+	pairsEpoch uint64
 }
 
 // Event appends what the kernel told at a time, in nanoseconds since 1970.
@@ -62,8 +67,7 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 		SrcPort:   e.Sport,
 		DstPort:   e.Dport,
 		TCPFlags:  e.TcpFlags,
-		SrcMAC:    e.SrcMac,
-		DstMAC:    e.DstMac,
+		MACs:      in.pair(mac.Pair{Source: e.SrcMac, Destination: e.DstMac}),
 		Protocol:  e.Protocol,
 		Verdict:   verdictForwarded,
 		Kind:      history.KindTrace,
@@ -77,7 +81,7 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 	r.Direction = direction(r)
 	// A connection may be told of when it was silent for a while.
 	in.seen = at - int64(e.Time-e.Seen)
-	in.name(r)
+	in.name(r, e.DstMac)
 	open := in.settle(bpf.FoveaEventCause(e.Cause) == bpf.FoveaEventCauseCAUSE_NEW)
 	in.append(e.Packets, open)
 }
@@ -120,7 +124,7 @@ func (in *Ingest) write(packets uint64) {
 func (in *Ingest) Flush(now int64) (again bool) {
 	again = in.unhold(now)
 	in.History.Notify()
-	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Fates.Grown() {
+	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Fates.Grown() || in.MACs.Grown() {
 		in.release()
 	}
 	return again
@@ -135,6 +139,7 @@ func (in *Ingest) release() {
 	}
 	in.Fates.Release(used.Fates.Has)
 	in.Names.Release(used.Names.Has)
+	in.MACs.Release(used.MACs.Has)
 	// Services hold endpoints.
 	in.Services.Release(func(n service.Number) bool { return used.Services.Has(uint32(n)) })
 	in.Endpoints.Release(func(n endpoint.Number) bool { return used.Endpoints.Has(uint32(n)) })
@@ -149,6 +154,21 @@ func (in *Ingest) fate(f fate.Fate) uint32 {
 	if !ok {
 		n = in.Fates.Number(f)
 		in.fates[f] = n
+	}
+	return n
+}
+
+// pair returns the number of a frame's hardware addresses.
+func (in *Ingest) pair(p mac.Pair) uint32 {
+	if epoch := in.MACs.Epoch(); in.pairs == nil || epoch != in.pairsEpoch {
+		in.pairs, in.pairsEpoch = map[mac.Pair]uint32{}, epoch
+	}
+	n, ok := in.pairs[p]
+	if !ok {
+		if n = in.MACs.Number(p); n == mac.None {
+			return n
+		}
+		in.pairs[p] = n
 	}
 	return n
 }
@@ -192,7 +212,7 @@ func direction(r *history.Record) uint8 {
 // name finds who the two ends are: the near one by its interface, the far one by
 // its address at the time when the packets were seen. Where no endpoint of its own
 // is behind the interface both are looked up by address.
-func (in *Ingest) name(r *history.Record) {
+func (in *Ingest) name(r *history.Record, dst [6]byte) {
 	near := end{netip.AddrFrom16(r.Dst), r.DstPort, &r.Destination, &r.DestinationService}
 	far := end{netip.AddrFrom16(r.Src), r.SrcPort, &r.Source, &r.SourceService}
 	if r.Has(history.FlagFromEndpoint) {
@@ -205,7 +225,7 @@ func (in *Ingest) name(r *history.Record) {
 		local, remote = in.Endpoints.Remote(near.addr, in.seen), in.Endpoints.Remote(far.addr, in.seen)
 	case r.Has(history.FlagLocal):
 		local, remote = in.Endpoints.Ends(r.Interface, far.addr, in.seen)
-		if !r.Has(history.FlagFromEndpoint) && in.Endpoints.IsForOther(r.Interface, r.DstMAC, near.addr) {
+		if !r.Has(history.FlagFromEndpoint) && in.Endpoints.IsForOther(r.Interface, dst, near.addr) {
 			local = endpoint.Unknown
 		}
 	default:

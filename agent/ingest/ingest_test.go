@@ -12,6 +12,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -49,7 +50,7 @@ func newIngest(t testing.TB) *Ingest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Names: dns.NewTable(), Fates: fate.NewTable()}
+	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable()}
 	in.Services = service.NewTable("prod", in.Endpoints)
 	set := func(pod, iface, address string, at int64) {
 		in.Endpoints.Set(pod, endpoint.Binding{
@@ -130,7 +131,7 @@ func TestFields(t *testing.T) {
 		Src: netip.MustParseAddr("198.51.100.1").As16(), Dst: netip.MustParseAddr("198.51.100.2").As16(),
 		Source: uint32(endpoint.World), Destination: uint32(endpoint.World),
 		SrcPort: 7, DstPort: 8, TCPFlags: 0x109, Protocol: tcp, Verdict: 1, Kind: history.KindTrace,
-		SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2},
+		MACs: 1,
 	}
 	for name, change := range map[string]func(*bpf.FoveaEvent, *history.Record){
 		"trace": func(*bpf.FoveaEvent, *history.Record) {},

@@ -55,6 +55,18 @@ func (s *Set[K, V]) Number(key K, v V) uint32 {
 	return s.add(key, v)
 }
 
+// NumberWithin is Number while there are fewer than so many keys; then one that is
+// not there yet is not stored, and has number 0.
+func (s *Set[K, V]) NumberWithin(most int, key K, v V) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, ok := s.numbers[key]
+	if !ok && len(s.numbers) < most {
+		n = s.add(key, v)
+	}
+	return n
+}
+
 func (s *Set[K, V]) add(key K, v V) uint32 {
 	n := s.next()
 	(*s.values.Load())[n].Store(&v)

@@ -215,3 +215,18 @@ func TestReplace(t *testing.T) {
 		t.Errorf("%d values kept, and %v for the number", kept, s.At(n))
 	}
 }
+
+func TestNumberWithin(t *testing.T) {
+	s := New[string](0)
+	one, two := s.NumberWithin(2, "one", 1), s.NumberWithin(2, "two", 2)
+	if three := s.NumberWithin(2, "three", 3); one != 1 || two != 2 || three != 0 {
+		t.Errorf("numbers %d, %d, %d", one, two, three)
+	}
+	if again := s.NumberWithin(2, "two", 2); again != two {
+		t.Errorf("number %d, and was %d", again, two)
+	}
+	s.Release(func(n uint32) bool { return n == two })
+	if three := s.NumberWithin(2, "three", 3); three == 0 || *s.At(three) != 3 {
+		t.Errorf("number %d after one was released", three)
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/internal/rpc"
@@ -34,6 +35,7 @@ type fixture struct {
 	services  *service.Table
 	fqdns     *dns.Table
 	fates     *fate.Table
+	macs      *mac.Table
 	config    Config
 	server    *Server
 
@@ -50,14 +52,14 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{
-		history: h, endpoints: endpoint.NewTable("prod"), fqdns: dns.NewTable(), fates: fate.NewTable(),
+		history: h, endpoints: endpoint.NewTable("prod"), fqdns: dns.NewTable(), fates: fate.NewTable(), macs: mac.NewTable(),
 		known:     map[string]endpoint.Number{"world": endpoint.World, "host": endpoint.Host},
 		addresses: map[string]string{},
 		frontends: map[service.Frontend]service.Name{},
 	}
 	f.services = service.NewTable("prod", f.endpoints)
 	f.config = Config{
-		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Fates: f.fates,
+		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Fates: f.fates, MACs: f.macs,
 		NodeName: "node-1.example.com", Cluster: "prod", Version: "0.1.0", Address: "192.0.2.1",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		Started:  time.Unix(0, 0),
@@ -215,7 +217,7 @@ func (f *fixture) options(r *history.Record, words []string) error {
 			}
 			continue
 		case "mac":
-			r.SrcMAC, r.DstMAC = [6]byte{2, 0, 0, 0, 0, 1}, [6]byte{2, 0, 0, 0, 0, 2}
+			r.MACs = f.macs.Number(mac.Pair{Source: [6]byte{2, 0, 0, 0, 0, 1}, Destination: [6]byte{2, 0, 0, 0, 0, 2}})
 			continue
 		case "interface":
 			r.Interface = uint32(n)

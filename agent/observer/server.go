@@ -12,6 +12,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/encode"
 	"github.com/fovea-obs/fovea/agent/observer/filter"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
@@ -29,6 +30,7 @@ type Config struct {
 	Services  *service.Table
 	Names     *dns.Table
 	Fates     *fate.Table
+	MACs      *mac.Table
 	// Events is what happened to the agent; nothing did if it is nil.
 	Events *event.Log
 
@@ -108,7 +110,7 @@ func New(c Config) *Server {
 	s := &Server{
 		c: c,
 		tables: lookup.Tables{
-			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Fates: c.Fates,
+			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Fates: c.Fates, MACs: c.MACs,
 			Node: peer.Name(c.Cluster, c.NodeName), Version: c.Version, Instance: c.Instance,
 			InterfaceName: c.InterfaceName, ReasonName: c.ReasonName, Symbol: c.Symbol,
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 	benchbpf "github.com/fovea-obs/fovea/hack/bench/bpf"
@@ -199,6 +200,6 @@ func newCounted() (*counted, error) {
 		{Address: netip.MustParseAddr("10.96.0.50")}: {Namespace: "shop", Name: "web"},
 	})
 	return &counted{Ingest: ingest.Ingest{
-		History: hist, Endpoints: endpoints, Services: services, Names: dns.NewTable(), Fates: fate.NewTable(),
+		History: hist, Endpoints: endpoints, Services: services, Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
 	}}, nil
 }

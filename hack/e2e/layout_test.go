@@ -23,6 +23,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 	"github.com/fovea-obs/fovea/hack/lab"
@@ -178,7 +179,7 @@ func observe(t *testing.T, n *network) *observed {
 	h, err := history.New(history.MinSize)
 	check(t, err)
 	o := &observed{
-		Ingest:  &ingest.Ingest{History: h, Endpoints: endpoint.NewTable("default"), Names: dns.NewTable(), Fates: fate.NewTable()},
+		Ingest:  &ingest.Ingest{History: h, Endpoints: endpoint.NewTable("default"), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable()},
 		changed: make(chan struct{}, 1), flows: map[string]bool{}, links: map[string]uint32{},
 	}
 	o.Services = service.NewTable("default", o.Endpoints)

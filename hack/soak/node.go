@@ -14,6 +14,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -45,7 +46,7 @@ func newNode() (*node, error) {
 	endpoints := endpoint.NewTable("default")
 	n := &node{ingest: &ingest.Ingest{
 		History: h, Endpoints: endpoints, Services: service.NewTable("default", endpoints),
-		Names: dns.NewTable(), Fates: fate.NewTable(),
+		Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
 	}}
 	for i := range n.pods {
 		n.start(i)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 )
 
 // cliMask is what the hubble CLI asks for unless it prints JSON.
@@ -34,7 +35,7 @@ func (f *fixture) workday(c *history.Columns) {
 		c.Source[i], c.Destination[i] = pods[source], pods[destination]
 		c.SrcPort[i], c.DstPort[i] = uint16(32768+i*7%28000), 5432
 		c.TCPFlags[i] = []uint16{0x02, 0x12, 0x18, 0x10}[i%4]
-		c.SrcMAC[i], c.DstMAC[i] = [6]byte{2, 0, 0, 1, 2, byte(source)}, [6]byte{2, 0, 0, 1, 3, byte(destination)}
+		c.MACs[i] = f.MACs.Number(mac.Pair{Source: [6]byte{2, 0, 0, 1, 2, byte(source)}, Destination: [6]byte{2, 0, 0, 1, 3, byte(destination)}})
 		c.Protocol[i], c.Verdict[i], c.Direction[i] = 6, 1, 2
 		c.Kind[i], c.Flags[i] = history.KindTrace, history.FlagReplyKnown|history.FlagLocal|history.FlagFromEndpoint
 	}

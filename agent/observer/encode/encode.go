@@ -19,7 +19,7 @@ type Encoder struct {
 	services            [2]services
 	names               cache[[]byte]
 	drops               cache[dropped]
-	translated          cache[[]byte]
+	translated, frames  cache[[]byte]
 	// interfaces are names by index, of one chunk.
 	interfaces cache[string]
 	// summaries depend on no table.
@@ -51,6 +51,7 @@ func (e *Encoder) Renew() {
 	e.names.void()
 	e.drops.void()
 	e.translated.void()
+	e.frames.void()
 }
 
 // Flow appends the GetFlowsResponse for a row of c, with sequence as its number.

@@ -15,6 +15,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -23,14 +24,14 @@ import (
 // them of nothing.
 type fixture struct {
 	*lookup.Tables
-	endpoints, services, names, fates []uint32
+	endpoints, services, names, fates, macs []uint32
 }
 
 func newFixture() *fixture {
-	f := &fixture{endpoints: []uint32{0, 1, 2, 3, 9999}, services: []uint32{0, 9999}, names: []uint32{0, 9999}, fates: []uint32{0, 9999}}
+	f := &fixture{endpoints: []uint32{0, 1, 2, 3, 9999}, services: []uint32{0, 9999}, names: []uint32{0, 9999}, fates: []uint32{0, 9999}, macs: []uint32{0, 9999}}
 	endpoints := endpoint.NewTable("prod")
 	f.Tables = &lookup.Tables{
-		Endpoints: endpoints, Services: service.NewTable("prod", endpoints), Names: dns.NewTable(), Fates: fate.NewTable(),
+		Endpoints: endpoints, Services: service.NewTable("prod", endpoints), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
 		Node: "prod/node-1.example.com", Version: "0.1.0",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		InterfaceName: func(index uint32) string {
@@ -70,6 +71,8 @@ func (f *fixture) fill() {
 	f.fates = append(f.fates, f.Fates.Number(fate.Fate{Location: 1 << 12}),
 		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("192.0.2.1")}),
 		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"), Reason: 12}))
+	f.macs = append(f.macs, f.MACs.Number(mac.Pair{Source: [6]byte{2, 0, 0xab, 1, 9, 0xff}, Destination: [6]byte{2, 1}}),
+		f.MACs.Number(mac.Pair{Source: [6]byte{1}}), f.MACs.Number(mac.Pair{Destination: [6]byte{0, 0, 0, 0, 0, 1}}))
 	f.Services.Replace(frontends)
 	f.Names.Replace(addresses)
 	for _, a := range all {
@@ -92,9 +95,7 @@ func (f *fixture) random(r *rand.Rand, c *history.Columns, rows int) {
 		c.Fate[i], c.Names[i] = oneOf(r, f.fates...), oneOf(r, f.names...)
 		c.SrcPort[i], c.DstPort[i] = oneOf(r, 0, 8, 3, 128, uint16(r.Uint32())), oneOf(r, 0, 1, 15, 16, uint16(r.Uint32()))
 		c.TCPFlags[i] = uint16(r.Uint32N(1 << 9))
-		for j := range 6 * r.IntN(2) {
-			c.SrcMAC[i][j], c.DstMAC[i][j] = byte(r.Uint32()), byte(r.Uint32())
-		}
+		c.MACs[i] = oneOf(r, f.macs...)
 		c.Protocol[i] = oneOf(r, 1, 2, 6, 17, 58, 112, 132, 47, uint8(r.Uint32()))
 		c.Verdict[i], c.Direction[i] = oneOf(r, 0, 1, 2, uint8(r.Uint32())), oneOf(r, 0, 1, 2, uint8(r.Uint32()))
 		c.Kind[i], c.Flags[i] = oneOf(r, history.KindTrace, history.KindDrop), history.Flags(r.Uint32N(1<<8))

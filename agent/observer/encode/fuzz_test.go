@@ -18,7 +18,7 @@ func (f *fixture) put(c *history.Columns, i int, r *history.Record) {
 	c.SourceService[i], c.DestinationService[i] = at(f.services, r.SourceService), at(f.services, r.DestinationService)
 	c.Fate[i], c.Names[i] = at(f.fates, r.Fate), at(f.names, r.Names)
 	c.SrcPort[i], c.DstPort[i], c.TCPFlags[i] = r.SrcPort, r.DstPort, r.TCPFlags
-	c.SrcMAC[i], c.DstMAC[i] = r.SrcMAC, r.DstMAC
+	c.MACs[i] = at(f.macs, r.MACs)
 	c.Protocol[i], c.Verdict[i], c.Direction[i] = r.Protocol, r.Verdict, r.Direction
 	c.Kind[i], c.Flags[i] = r.Kind, r.Flags
 }
@@ -33,7 +33,7 @@ func FuzzFlow(f *testing.F) {
 	for _, paths := range []string{"", "uuid", "l4.TCP.flags.SYN extensions", "source time.nanos IP.source Summary"} {
 		raw, err := binary.Append(nil, binary.LittleEndian, &history.Record{
 			Time: 1_700_000_000_123_456_789, Packets: 3, Bytes: 180, Interface: 7, Source: 5, Destination: 6, Names: 9, Fate: 4,
-			SrcPort: 40000, DstPort: 443, TCPFlags: 0x12, SrcMAC: [6]byte{2}, Protocol: 6, Verdict: 2, Direction: 1, Kind: history.KindDrop,
+			SrcPort: 40000, DstPort: 443, TCPFlags: 0x12, MACs: 3, Protocol: 6, Verdict: 2, Direction: 1, Kind: history.KindDrop,
 			Flags: history.FlagReplyKnown | history.FlagGuessed,
 		})
 		if err != nil {

@@ -7,14 +7,15 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
 
 // packet appends the packet's layers. Each is shorter than 128 bytes, so that
 // its length takes one.
 func (e *Encoder) packet(b []byte, c *history.Columns, row int) []byte {
-	if e.want.flow.has(flowEthernet) {
-		b = appendEthernet(b, &c.SrcMAC[row], &c.DstMAC[row], e.want.ethernet)
+	if n := c.MACs[row]; n != mac.None && e.want.flow.has(flowEthernet) {
+		b = append(b, e.frame(n)...)
 	}
 	if e.want.flow.has(flowIP) {
 		b = e.ip(b, c, row)
@@ -29,10 +30,21 @@ func (e *Encoder) packet(b []byte, c *history.Columns, row int) []byte {
 
 const macSize = len("00:00:00:00:00:00")
 
-func appendEthernet(b []byte, src, dst *[6]byte, f fields) []byte {
-	if *src == [6]byte{} && *dst == [6]byte{} {
-		return b
+// frame returns the field with a frame's hardware addresses; nothing if there are
+// none.
+func (e *Encoder) frame(number uint32) []byte {
+	if m := e.frames.find(uint64(number)); m != nil {
+		return *m
 	}
+	m := e.frames.claim(uint64(number))
+	*m = (*m)[:0]
+	if p := e.tables.MACs.At(number); p != (mac.Pair{}) {
+		*m = appendEthernet(*m, &p.Source, &p.Destination, e.want.ethernet)
+	}
+	return *m
+}
+
+func appendEthernet(b []byte, src, dst *[6]byte, f fields) []byte {
 	b = append(b, tag1(flowEthernet, typeBytes), 0)
 	start := len(b)
 	if f.has(ethernetSource) {

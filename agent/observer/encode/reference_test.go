@@ -17,6 +17,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -89,10 +90,10 @@ func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.F
 		Extensions:         r.extensions(c, row),
 		Summary:            r.summary(c, row),
 	}
-	if c.SrcMAC[row] != [6]byte{} || c.DstMAC[row] != [6]byte{} {
+	if p := t.MACs.At(c.MACs[row]); p != (mac.Pair{}) {
 		f.Ethernet = &flowpb.Ethernet{
-			Source:      net.HardwareAddr(c.SrcMAC[row][:]).String(),
-			Destination: net.HardwareAddr(c.DstMAC[row][:]).String(),
+			Source:      net.HardwareAddr(p.Source[:]).String(),
+			Destination: net.HardwareAddr(p.Destination[:]).String(),
 		}
 	}
 	if flags&history.FlagReplyKnown != 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -21,6 +22,7 @@ type Tables struct {
 	Services  *service.Table
 	Names     *dns.Table
 	Fates     *fate.Table
+	MACs      *mac.Table
 
 	// Node is the node's name, as Hubble writes it: see peer.Name.
 	Node string
@@ -40,12 +42,12 @@ type Tables struct {
 
 // Epoch changes when what was remembered of a number is void: see package
 // intern.
-type Epoch [4]uint64
+type Epoch [5]uint64
 
 // Epoch returns the present epoch. A reader asks for it after it got hold of a
 // chunk.
 func (t *Tables) Epoch() Epoch {
-	return Epoch{t.Endpoints.Epoch(), t.Services.Epoch(), t.Names.Epoch(), t.Fates.Epoch()}
+	return Epoch{t.Endpoints.Epoch(), t.Services.Epoch(), t.Names.Epoch(), t.Fates.Epoch(), t.MACs.Epoch()}
 }
 
 // maxValue is how much of a value an error repeats: headers, in which errors are

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -51,8 +52,7 @@ func (g *generator) record(i int) history.Record {
 	r := history.Record{
 		Time: TimeOf(i).UnixNano(), Packets: 1 + g.random.Uint32N(30),
 		Kind: history.KindTrace, Verdict: verdictForwarded,
-		Flags:  history.FlagReplyKnown | history.FlagLocal,
-		SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2},
+		Flags: history.FlagReplyKnown | history.FlagLocal,
 	}
 	r.Bytes = uint64(r.Packets) * (60 + g.random.Uint64N(1400))
 	near := g.random.IntN(pods)
@@ -68,6 +68,12 @@ func (g *generator) record(i int) history.Record {
 	if initiates != reply {
 		r.Flags |= history.FlagFromEndpoint
 	}
+	// Of the pod's end of its interface, and of the node's.
+	frame := mac.Pair{Source: [6]byte{2, 0, 0, 1, byte(near >> 8), byte(near)}, Destination: [6]byte{2, 0, 0, 2}}
+	if !r.Has(history.FlagFromEndpoint) {
+		frame.Source, frame.Destination = frame.Destination, frame.Source
+	}
+	r.MACs = g.sample.MACs.Number(frame)
 	from, to := client, server
 	if reply {
 		from, to = server, client

@@ -13,6 +13,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -41,6 +42,7 @@ type Sample struct {
 	Services  *service.Table
 	Names     *dns.Table
 	Fates     *fate.Table
+	MACs      *mac.Table
 }
 
 // New makes a sample of so many flows, the oldest of a full one.
@@ -51,7 +53,7 @@ func New(flows int) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sample{History: h, Endpoints: endpoint.NewTable(cluster), Names: dns.NewTable(), Fates: fate.NewTable()}
+	s := &Sample{History: h, Endpoints: endpoint.NewTable(cluster), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable()}
 	s.Services = service.NewTable(cluster, s.Endpoints)
 	g := newGenerator(s)
 	for i := range flows {
@@ -64,7 +66,7 @@ func New(flows int) (*Sample, error) {
 // Server serves the sample.
 func (s *Sample) Server() *observer.Server {
 	return observer.New(observer.Config{
-		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates,
+		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates, MACs: s.MACs,
 		NodeName: "node-1", Cluster: cluster, Version: "0.1.0",
 		Instance: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Started: begin(),
 		InterfaceName: func(index uint32) string { return "veth" + strconv.Itoa(int(index)) },

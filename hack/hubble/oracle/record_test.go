@@ -10,6 +10,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/service"
 )
@@ -22,6 +23,7 @@ type tables struct {
 	services  *service.Table
 	names     *dns.Table
 	fates     *fate.Table
+	macs      *mac.Table
 
 	endpointNumbers []endpoint.Number
 	serviceNumbers  []service.Number
@@ -29,7 +31,7 @@ type tables struct {
 }
 
 func newTables(u *universe) *tables {
-	t := &tables{endpoints: endpoint.NewTable(u.cluster), names: dns.NewTable(), fates: fate.NewTable()}
+	t := &tables{endpoints: endpoint.NewTable(u.cluster), names: dns.NewTable(), fates: fate.NewTable(), macs: mac.NewTable()}
 	t.services = service.NewTable(u.cluster, t.endpoints)
 	t.endpointNumbers = []endpoint.Number{endpoint.Unknown, endpoint.World, endpoint.Host, endpoint.RemoteNode}
 	for _, e := range u.endpoints {
@@ -74,7 +76,7 @@ func (t *tables) namesOf(names []string) []uint32 {
 
 // configure says what the server needs to make flows of the records.
 func (t *tables) configure(u *universe, c *observer.Config) {
-	c.Endpoints, c.Services, c.Names, c.Fates = t.endpoints, t.services, t.names, t.fates
+	c.Endpoints, c.Services, c.Names, c.Fates, c.MACs = t.endpoints, t.services, t.names, t.fates, t.macs
 	c.InterfaceName = func(index uint32) string { return u.interfaces[index] }
 	c.ReasonName = func(reason uint32) string { return u.reasons[reason] }
 	c.Symbol = func(address uint64) string { return u.symbols[address] }
@@ -118,7 +120,7 @@ func (t *tables) record(r *rand.Rand, u *universe) history.Record {
 		out.TCPFlags = uint16(r.UintN(1<<9)) & uint16(r.UintN(1<<9))
 	}
 	if chance(r, 0.5) {
-		out.SrcMAC, out.DstMAC = [6]byte{2, 0, 0, 0, 0, 1}, [6]byte{2, 0, 0, 0, 0, 2}
+		out.MACs = t.macs.Number(mac.Pair{Source: [6]byte{2, 0, 0, 0, 0, 1}, Destination: [6]byte{2, 0, 0, 0, 0, 2}})
 	}
 	return out
 }
