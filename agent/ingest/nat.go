@@ -82,7 +82,9 @@ func (n *nat) holds() bool { return len(n.ask) > 0 }
 // translated: one with a service, one from this node, whose address may stand for
 // a client's, or one to an address outside, which may get the node's.
 func (in *Ingest) connectionOf(r *history.Record) (c connection, ok bool) {
-	if r.Kind != history.KindTrace || r.Has(history.FlagNoPorts) ||
+	// At the network, what the node sends is translated by then, and nobody else's is
+	// told.
+	if r.Kind != history.KindTrace || r.Has(history.FlagNoPorts) || r.Has(history.FlagNetwork) ||
 		r.Protocol != protocolTCP && r.Protocol != protocolUDP {
 		return c, false
 	}

@@ -283,3 +283,16 @@ func TestHeldIsUsed(t *testing.T) {
 		t.Errorf("pod %q is kept", got)
 	}
 }
+
+// TestNetworkIsNotAsked checks that what is seen at the network is told at once.
+func TestNetworkIsNotAsked(t *testing.T) {
+	in, kernel := newIngest(t), &tracking{server: "10.1.0.3"}
+	in.Translate = kernel.translate
+	e := eventOf("192.0.2.1:40000", "198.51.100.9:443", 2, from|local|network)
+	e.Cause = uint8(bpf.FoveaEventCauseCAUSE_NEW)
+	in.Event(e, second(1))
+	want := "192.0.2.1:40000 reserved:host -> 198.51.100.9:443 reserved:world"
+	if got := in.whole(t); got != want || kernel.asked > 0 {
+		t.Errorf("asked %d times:\n got %s\nwant %s", kernel.asked, got, want)
+	}
+}
