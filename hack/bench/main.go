@@ -52,6 +52,7 @@ var benchmarks = [...]benchmark{
 	{"kube", benchKube},
 	{"lookup", benchLookup},
 	{"nat.cost", benchNAT},
+	{"drops.storm", benchStorm},
 }
 
 func main() {
