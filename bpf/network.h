@@ -34,7 +34,7 @@ struct {
 	__type(value, __u8);
 } node_addresses SEC(".maps");
 
-extern void *bpf_cast_to_kern_ctx(void *) __ksym __weak;
+extern void *bpf_cast_to_kern_ctx(void *) __ksym;
 
 static __always_inline bool is_node(const struct address *a)
 {
@@ -139,15 +139,8 @@ static __always_inline enum scope scope_of(struct __sk_buff *skb, const struct p
 	enum scope scope;
 	struct conn *back;
 
-	if (k->flags & FLAG_FROM_ENDPOINT) {
-		if (bpf_cast_to_kern_ctx)
-			return scope_of_skb(skb, p->ipv6);
-		/* Before 6.2. What has no ports cannot be looked up then. */
-		if (!has_ports || k->flags & FLAG_NO_PORTS)
-			return SCOPE_OTHERS;
-		scope = scope_of_ends(skb, k, p->ipv6);
-		return scope == SCOPE_OPEN ? SCOPE_NODE : scope;
-	}
+	if (k->flags & FLAG_FROM_ENDPOINT)
+		return scope_of_skb(skb, p->ipv6);
 	back = find_answers(k);
 	if (back && back->scope != SCOPE_OPEN && !(p->tcp_flags & TCP_SYN && !(p->tcp_flags & TCP_ACK)))
 		return back->scope;

@@ -127,6 +127,9 @@ func Open(cfg Config) (_ *Datapath, err error) {
 	if cfg.Attach == AttachAuto {
 		d.cfg.Attach = d.bestAttach()
 	}
+	if d.cfg.Attach == AttachClsact {
+		d.leaveNetwork()
+	}
 	d.attachProbes()
 	if !d.symbols.readable() {
 		d.log.Info("Drops are told without the kernel function: its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
@@ -135,6 +138,20 @@ func Open(cfg Config) (_ *Datapath, err error) {
 		d.log.Warn("Probe not available", "probe", m.probe, "error", m.err)
 	}
 	return d, nil
+}
+
+// leaveNetwork has nothing done at interfaces to the network. To add a clsact qdisc
+// stops an interface for a moment, which loses packets that are under way
+// (net/sched/sch_api.c: qdisc_graft): at a pod's it is there before the pod talks, but
+// the network's never rests.
+func (d *Datapath) leaveNetwork() {
+	if d.network.in == nil {
+		return
+	}
+	d.network.in.Close()
+	d.network.out.Close()
+	d.network = pair{}
+	d.miss("the node's own traffic", errors.New("without TCX it takes a qdisc, and to add that loses packets under way"))
 }
 
 // attachProbes attaches what is not at an interface.

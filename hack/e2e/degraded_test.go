@@ -31,7 +31,7 @@ func TestDegraded(t *testing.T) {
 		_, err = f.await(ctx, "the connection", endedAt(s.web))
 		check(t, err)
 		f.report(t)
-		wantMissing(t, a.Client, l, "drops", "idle connections")
+		wantMissing(t, a.Client, l, "the node's own traffic", "drops", "idle connections")
 	})
 	t.Run("no right to read the kernel", func(t *testing.T) {
 		s := newShop(t)
