@@ -52,6 +52,20 @@ type Endpoint struct {
 	// Labels are sorted, in Cilium's form: k8s:app=web.
 	Labels    []string
 	Workloads []Workload
+	// Ports are those of the pod's containers that have names.
+	Ports []Port
+}
+
+// Port is a port of a pod that has a name. Protocol is its number in IP.
+type Port struct {
+	Name     string
+	Number   uint16
+	Protocol uint8
+}
+
+// IsUnknown tells whether it is not known who the endpoint is.
+func (e *Endpoint) IsUnknown() bool {
+	return e.Identity == identityUnknown || e.Identity == identityUnmanaged
 }
 
 // IsNode tells whether the endpoint is this node or another.
@@ -152,6 +166,11 @@ func (e *Endpoint) key() key {
 	}
 	for _, w := range e.Workloads {
 		b = strconv.AppendQuote(strconv.AppendQuote(append(b, ';'), w.Kind), w.Name)
+	}
+	for _, p := range e.Ports {
+		b = strconv.AppendQuote(append(b, ':'), p.Name)
+		b = strconv.AppendUint(append(b, ' '), uint64(p.Number), 36)
+		b = strconv.AppendUint(append(b, ' '), uint64(p.Protocol), 36)
 	}
 	return sha256.Sum256(b)
 }

@@ -47,7 +47,7 @@ var rooms = []room{
 		why: "tables are filled by a source and do no I/O, so a test needs none"},
 	{name: "agent/service", may: list("agent/intern", "agent/endpoint"), not: effects, never: join(wire, kube),
 		why: "tables are filled by a source and do no I/O, so a test needs none"},
-	{name: "agent/policy", may: list("agent/endpoint"), not: effects, never: join(wire, kube),
+	{name: "agent/policy", may: list("agent/intern", "agent/endpoint"), not: effects, never: join(wire, kube),
 		why: "tables are filled by a source and do no I/O, so a test needs none"},
 	{name: "agent/dns", may: list("agent/intern"), not: effects, never: join(wire, kube),
 		why: "tables are filled by a source and do no I/O, so a test needs none"},
