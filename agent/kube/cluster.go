@@ -1,16 +1,13 @@
 package kube
 
 import (
-	"maps"
 	"math"
 	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 
-	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -130,69 +127,4 @@ func (m *mirror) convertSlice(given any) (*slice, bool) {
 		}
 	}
 	return s, true
-}
-
-// policy is what is kept of a NetworkPolicy. Its generation is greater when it
-// says something else.
-type policy struct {
-	name
-	uid        string
-	generation int64
-	rules      int
-}
-
-func (p *policy) id() name { return p.name }
-
-func (m *mirror) convertPolicy(given any) (*policy, bool) {
-	o, ok := given.(*networkingv1.NetworkPolicy)
-	if !ok {
-		return nil, false
-	}
-	return &policy{name{o.Namespace, o.Name}, string(o.UID), o.Generation, len(o.Spec.Ingress) + len(o.Spec.Egress)}, true
-}
-
-func (m *mirror) setPolicy(p *policy) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	old := m.policies[p.name]
-	if old != nil && *old == *p {
-		return
-	}
-	if old != nil && old.uid != p.uid {
-		m.tellPolicy(old, true)
-	}
-	m.policies[p.name] = p
-	m.tellPolicy(p, false)
-}
-
-func (m *mirror) removePolicy(p *policy) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if old := m.policies[p.name]; old != nil {
-		delete(m.policies, p.name)
-		m.tellPolicy(old, true)
-	}
-}
-
-func (m *mirror) replacePolicies(all []*policy) {
-	there := map[name]bool{}
-	for _, p := range all {
-		there[p.name] = true
-	}
-	m.mu.Lock()
-	known := slices.SortedFunc(maps.Values(m.policies), func(a, b *policy) int { return a.compare(b.name) })
-	m.mu.Unlock()
-	for _, p := range known {
-		if !there[p.name] {
-			m.removePolicy(p)
-		}
-	}
-	slices.SortFunc(all, func(a, b *policy) int { return a.compare(b.name) })
-	for _, p := range all {
-		m.setPolicy(p)
-	}
-}
-
-func (m *mirror) tellPolicy(p *policy, gone bool) {
-	m.policy(event.Policy{Namespace: p.namespace, Name: p.name.name, UID: p.uid, Rules: p.rules, Gone: gone})
 }

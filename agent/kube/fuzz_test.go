@@ -15,9 +15,11 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -46,6 +48,7 @@ type mirrored struct {
 	*testing.T
 	endpoints *endpoint.Table
 	services  *service.Table
+	policies  *policy.Table
 	m         *mirror
 	stores    map[string]store
 	now       int64
@@ -57,8 +60,9 @@ func newMirrored(t *testing.T) *mirrored {
 	s := &mirrored{T: t, endpoints: endpoint.NewTable("prod"), now: int64(1e18)}
 	s.endpoints.Await(time.Second)
 	s.services = service.NewTable("prod", s.endpoints)
+	s.policies = policy.NewTable(s.endpoints)
 	s.m = newMirror(mirrorConfig{
-		cluster: "prod", self: "node1", endpoints: s, policy: s.policy, now: func() int64 { return s.now },
+		cluster: "prod", self: "node1", endpoints: s, judge: s.policies, policy: s.policy, now: func() int64 { return s.now },
 		log: slog.New(slog.DiscardHandler),
 	})
 	s.stores = map[string]store{}
@@ -146,6 +150,22 @@ func (s *mirrored) take() {
 	if d.services != nil {
 		s.services.Replace(d.services)
 	}
+	s.judge()
+}
+
+// judge has the policies asked of a connection of the seeds' pod.
+func (s *mirrored) judge() {
+	q := policy.Query{
+		SourceAddr: netip.MustParseAddr("192.0.2.9"), DestinationAddr: netip.MustParseAddr("10.1.0.2"),
+		Protocol: 6, DestinationPort: 80,
+	}
+	q.Source, q.Destination = s.endpoints.Remote(q.SourceAddr, s.now), s.endpoints.Remote(q.DestinationAddr, s.now)
+	v := s.policies.At(s.policies.Judge(q))
+	for _, d := range []policy.Decision{v.Egress, v.Ingress} {
+		if !d.Selected && len(d.By) > 0 || d.Result == policy.Denied && len(d.By) == 0 {
+			s.Errorf("decision %+v", d)
+		}
+	}
 }
 
 // FuzzObjects has two objects of any kinds come, change, be all that there are,
@@ -210,10 +230,13 @@ func FuzzObjects(f *testing.F) {
 
 // seeds are an object of each kind that has all that is looked at.
 func seeds() []apiObject {
+	first, last, named := intstr.FromInt32(80), int32(81), intstr.FromString("http")
 	yes, meta := true, metav1.ObjectMeta{Namespace: "shop", Name: "web-5d8f-abcde", UID: "u", Labels: map[string]string{"app": "web"}}
 	pod := &corev1.Pod{ObjectMeta: meta}
 	pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web-5d8f", Controller: &yes}}
-	pod.Spec = corev1.PodSpec{NodeName: "node1", ServiceAccountName: "web"}
+	pod.Spec = corev1.PodSpec{NodeName: "node1", ServiceAccountName: "web", Containers: []corev1.Container{
+		{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 80}}},
+	}}
 	pod.Status = corev1.PodStatus{
 		Phase: corev1.PodRunning, PodIP: "10.1.0.2", PodIPs: []corev1.PodIP{{IP: "10.1.0.2"}, {IP: "fd00::2"}},
 		StartTime: &metav1.Time{Time: time.Unix(1_000_000_000, 0)},
@@ -231,7 +254,17 @@ func seeds() []apiObject {
 		node,
 		&discoveryv1.EndpointSlice{ObjectMeta: meta, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}}},
 		&networkingv1.NetworkPolicy{ObjectMeta: meta, Spec: networkingv1.NetworkPolicySpec{
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{}},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+			Ingress: []networkingv1.NetworkPolicyIngressRule{{
+				From: []networkingv1.NetworkPolicyPeer{
+					{IPBlock: &networkingv1.IPBlock{CIDR: "192.0.2.0/24", Except: []string{"192.0.2.8/30"}}},
+					{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
+						NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+							{Key: "team", Operator: metav1.LabelSelectorOpIn, Values: []string{"a"}},
+						}}},
+				},
+				Ports: []networkingv1.NetworkPolicyPort{{Port: &first, EndPort: &last}, {Port: &named}},
+			}},
 		}},
 	}
 }

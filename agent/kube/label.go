@@ -65,7 +65,11 @@ func (m *mirror) endpoint(p *pod) endpoint.Endpoint {
 	if p.workload != (endpoint.Workload{}) {
 		workloads = []endpoint.Workload{p.workload}
 	}
-	return endpoint.ForLabels(m.cluster, p.namespace, p.name.name, labels, workloads)
+	e := endpoint.ForLabels(m.cluster, p.namespace, p.name.name, labels, workloads)
+	for _, n := range p.ports {
+		e.Ports = append(e.Ports, endpoint.Port{Name: n.name.Value(), Number: n.number, Protocol: n.protocol})
+	}
+	return e
 }
 
 // namespace is what is kept of a Namespace: its labels, as its pods have them.

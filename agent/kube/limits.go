@@ -10,6 +10,11 @@ const (
 	// maxLabels are of a pod, and as many of its namespace.
 	maxLabels    = 1024
 	maxFrontends = 4096
+	// maxPorts are the named ones of a pod.
+	maxPorts = 256
+	// maxTerms are all rules, peers, ports, requirements, values and exceptions of a
+	// policy together.
+	maxTerms = 16384
 	// maxName is how long a name is, in bytes, where the API takes any.
 	maxName = 253
 )

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -20,13 +21,21 @@ type endpoints interface {
 	Remove(key string, at int64)
 }
 
+// policies is what a mirror needs of a [policy.Table].
+type policies interface {
+	Set(p policy.Policy)
+	Remove(r policy.Ref)
+}
+
 type mirrorConfig struct {
 	// cluster and self are the names of the cluster and of this node.
 	cluster, self string
 	endpoints     endpoints
-	policy        func(event.Policy)
-	now           func() int64
-	log           *slog.Logger
+	// judge is told what policies say; nil if nobody is.
+	judge  policies
+	policy func(event.Policy)
+	now    func() int64
+	log    *slog.Logger
 }
 
 // mirror is what is kept of the API's objects, and tells the tables what follows
@@ -45,7 +54,7 @@ type mirror struct {
 	mu         sync.Mutex
 	pods       map[name]*pod
 	namespaces map[string]*namespace
-	policies   map[name]*policy
+	policies   map[name]*policyObject
 	// listed is set once the pods were, for the first time.
 	listed bool
 	// left is when a pod that had the address was told to leave.
@@ -56,7 +65,7 @@ func newMirror(c mirrorConfig) *mirror {
 	m := &mirror{
 		mirrorConfig: c, changed: make(chan struct{}, 1),
 		addresses: addresses{log: c.log},
-		pods:      map[name]*pod{}, namespaces: map[string]*namespace{}, policies: map[name]*policy{},
+		pods:      map[name]*pod{}, namespaces: map[string]*namespace{}, policies: map[name]*policyObject{},
 		left: map[netip.Addr]int64{},
 	}
 	m.services.changed, m.nodes.changed, m.slices.changed = m.poke, m.poke, m.poke

@@ -21,6 +21,7 @@ type pod struct {
 	labels    []label
 	workload  endpoint.Workload
 	addresses []netip.Addr
+	ports     []namedPort
 	// started is when its kubelet accepted it, 0 if it does not say.
 	started                 int64
 	local, leaving, running bool
@@ -34,7 +35,8 @@ func (p *pod) here() bool { return len(p.addresses) > 0 }
 // same tells whether the tables would be told the same of both.
 func (p *pod) same(other *pod) bool {
 	return p.uid == other.uid && p.workload == other.workload && p.local == other.local &&
-		p.leaving == other.leaving && slices.Equal(p.labels, other.labels) && slices.Equal(p.addresses, other.addresses)
+		p.leaving == other.leaving && slices.Equal(p.labels, other.labels) && slices.Equal(p.addresses, other.addresses) &&
+		slices.Equal(p.ports, other.ports)
 }
 
 func (m *mirror) convertPod(given any) (*pod, bool) {
@@ -59,6 +61,7 @@ func (m *mirror) convertPod(given any) (*pod, bool) {
 	}
 	p.labels = m.podLabels(o)
 	p.workload = workload(o)
+	p.ports = m.namedPorts(o)
 	if o.Status.StartTime != nil {
 		p.started = max(o.Status.StartTime.UnixNano(), 0)
 	}

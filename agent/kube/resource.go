@@ -57,7 +57,7 @@ func (m *mirror) resources(c clients) []*resource {
 			namespace: "default", selector: discoveryv1.LabelServiceName + "=kubernetes",
 			store: &typed[*slice]{m.convertSlice, m.slices.set, m.slices.remove, m.slices.replace}},
 		{name: "networkpolicies", object: &networkingv1.NetworkPolicy{}, client: c.networking,
-			store: &typed[*policy]{m.convertPolicy, m.setPolicy, m.removePolicy, m.replacePolicies}},
+			store: &typed[*policyObject]{m.convertPolicy, m.setPolicy, m.removePolicy, m.replacePolicies}},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -22,7 +23,7 @@ import (
 const settle = 100 * time.Millisecond
 
 // Config says what a [Source] fills, and how it asks. All fields but Kubeconfig
-// are needed.
+// and Policies are needed.
 type Config struct {
 	// Kubeconfig is the path of the file that says how to reach the API; if it
 	// is empty, the service account of the pod that this runs in does.
@@ -34,6 +35,8 @@ type Config struct {
 	// Peers are told the nodes, with agents on Port.
 	Peers *peer.Nodes
 	Port  string
+	// Policies are told what network policies say; nil if nobody asks them.
+	Policies *policy.Table
 	// Events are told of network policies.
 	Events *event.Log
 	// Now is the time in nanoseconds since 1970.
@@ -59,9 +62,13 @@ func New(c Config) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{c: c, rest: config, synced: make(chan struct{}), health: newHealth(c.Now, c.Log)}
-	s.mirror = newMirror(mirrorConfig{
+	m := mirrorConfig{
 		cluster: c.Cluster, self: c.Node, endpoints: c.Endpoints, policy: c.Events.Policy, now: c.Now, log: c.Log,
-	})
+	}
+	if c.Policies != nil {
+		m.judge = c.Policies
+	}
+	s.mirror = newMirror(m)
 	return s, nil
 }
 
