@@ -5,12 +5,16 @@ import (
 	"net/netip"
 )
 
-// cacheSize is how many verdicts are remembered: a power of two, about as many as
-// a busy node has connections that policies tell apart.
-const cacheSize = 8192
+// A cache has so many sets of so many verdicts, more than a busy node has
+// connections that policies tell apart: 1.8 MiB.
+const (
+	cacheSets = 4096
+	setSize   = 4
+)
 
-// cache remembers verdicts. Two whose keys have the same hash take turns.
-type cache []entry
+// cache remembers verdicts. Those whose keys have the same hash share a set, which
+// the oldest leaves for a new one.
+type cache [][setSize]entry
 
 type entry struct {
 	key    key
@@ -31,8 +35,19 @@ type key struct {
 	named    bool
 }
 
-// at is where the verdict for a key is, if it is there.
-func (c cache) at(k *key) *entry { return &c[k.hash()%cacheSize] }
+// get returns the verdict for a key, or what make says is it.
+func (c cache) get(k *key, make func() Number) Number {
+	set := &c[k.hash()%cacheSets]
+	for i := range set {
+		if set[i].key == *k {
+			return set[i].number
+		}
+	}
+	n := make()
+	copy(set[1:], set[:])
+	set[0] = entry{*k, n}
+	return n
+}
 
 // Odd numbers of which about half the bits are set.
 const (

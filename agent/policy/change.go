@@ -102,14 +102,24 @@ func (t *Table) unlist(c *compiled) {
 	}
 }
 
+// fewTerms is how many are taken out of what members answered one by one: it is
+// quicker to ask again than to look for more.
+const fewTerms = 64
+
 // forget has the ids of terms given again.
 func (t *Table) forget(gone []*term) {
-	for _, g := range gone {
-		for _, m := range t.members {
-			if m != nil {
+	for _, m := range t.members {
+		switch {
+		case m == nil:
+		case len(gone) > fewTerms:
+			clear(m.answers)
+		default:
+			for _, g := range gone {
 				m.forget(g)
 			}
 		}
+	}
+	for _, g := range gone {
 		t.terms.forget(g.id)
 	}
 }

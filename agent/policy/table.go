@@ -61,18 +61,11 @@ func (t *Table) Judge(q Query) Number {
 		return Open
 	}
 	source, destination := t.member(q.Source), t.member(q.Destination)
-	if exempt(source, destination) {
-		return Open
-	}
 	k := t.key(&q, source, destination)
 	if t.cache == nil {
-		t.cache = make(cache, cacheSize)
+		t.cache = make(cache, cacheSets)
 	}
-	e := t.cache.at(&k)
-	if e.key != k {
-		*e = entry{k, t.judge(&q, source, destination)}
-	}
-	return e.number
+	return t.cache.get(&k, func() Number { return t.judge(&q, source, destination) })
 }
 
 // exempt tells whether policies are not asked: a pod may talk with itself, and
@@ -103,6 +96,9 @@ func (t *Table) key(q *Query, source, destination *member) key {
 }
 
 func (t *Table) judge(q *Query, source, destination *member) Number {
+	if exempt(source, destination) {
+		return Open
+	}
 	out := end{
 		direction: egress, near: source, far: destination, address: q.DestinationAddr.Unmap(),
 		destination: destination, protocol: q.Protocol, port: q.DestinationPort,
