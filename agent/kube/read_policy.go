@@ -32,19 +32,19 @@ func readPolicy(o *networkingv1.NetworkPolicy) (*policy.Policy, error) {
 	}
 	var p policy.Policy
 	if p.Subject, err = r.pods(o.Namespace, nil, &o.Spec.PodSelector); err != nil {
-		return nil, fmt.Errorf("spec.podSelector: %w", err)
+		return nil, fmt.Errorf("spec.%w", err)
 	}
 	p.Ingress.Applies, p.Egress.Applies = in, out
 	for i := range o.Spec.Ingress {
 		rule := &o.Spec.Ingress[i]
-		if err := r.add(&p.Ingress, rule.From, rule.Ports); err != nil {
-			return nil, fmt.Errorf("spec.ingress[%d]: %w", i, err)
+		if err := r.add(&p.Ingress, "from", rule.From, rule.Ports); err != nil {
+			return nil, fmt.Errorf("spec.ingress[%d].%w", i, err)
 		}
 	}
 	for i := range o.Spec.Egress {
 		rule := &o.Spec.Egress[i]
-		if err := r.add(&p.Egress, rule.To, rule.Ports); err != nil {
-			return nil, fmt.Errorf("spec.egress[%d]: %w", i, err)
+		if err := r.add(&p.Egress, "to", rule.To, rule.Ports); err != nil {
+			return nil, fmt.Errorf("spec.egress[%d].%w", i, err)
 		}
 	}
 	return &p, nil
@@ -77,23 +77,23 @@ func (r *policyReader) count(more int) error {
 	return nil
 }
 
-// add adds a rule.
-func (r *policyReader) add(to *policy.Part, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) error {
+// add adds a rule, whose peers are in the field.
+func (r *policyReader) add(to *policy.Part, field string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) error {
 	if err := r.count(1 + len(peers) + len(ports)); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", field, err)
 	}
 	var rule policy.Rule
 	for i := range peers {
 		p, err := r.peer(&peers[i])
 		if err != nil {
-			return fmt.Errorf("peer %d: %w", i, err)
+			return fmt.Errorf("%s[%d]%w", field, i, err)
 		}
 		rule.Peers = append(rule.Peers, p)
 	}
 	for i := range ports {
 		p, err := readPort(&ports[i])
 		if err != nil {
-			return fmt.Errorf("ports[%d]: %w", i, err)
+			return fmt.Errorf("ports[%d].%w", i, err)
 		}
 		rule.Ports = append(rule.Ports, p)
 	}
@@ -104,18 +104,21 @@ func (r *policyReader) add(to *policy.Part, peers []networkingv1.NetworkPolicyPe
 func (r *policyReader) peer(o *networkingv1.NetworkPolicyPeer) (policy.Peer, error) {
 	switch {
 	case o.IPBlock != nil && (o.PodSelector != nil || o.NamespaceSelector != nil):
-		return policy.Peer{}, errors.New("ipBlock: it cannot be with selectors")
+		return policy.Peer{}, errors.New(".ipBlock: it cannot be with selectors")
 	case o.IPBlock != nil:
 		b, err := r.block(o.IPBlock)
 		if err != nil {
-			return policy.Peer{}, fmt.Errorf("ipBlock: %w", err)
+			return policy.Peer{}, fmt.Errorf(".ipBlock.%w", err)
 		}
 		return policy.Peer{Block: b}, nil
 	case o.PodSelector == nil && o.NamespaceSelector == nil:
-		return policy.Peer{}, errors.New("it has none of the fields that are known")
+		return policy.Peer{}, errors.New(": it has none of the fields that are known")
 	}
 	pods, err := r.pods(r.namespace, o.NamespaceSelector, o.PodSelector)
-	return policy.Peer{Pods: &pods}, err
+	if err != nil {
+		return policy.Peer{}, fmt.Errorf(".%w", err)
+	}
+	return policy.Peer{Pods: &pods}, nil
 }
 
 // pods are those that selectors select, in the namespace if none is of
@@ -125,12 +128,12 @@ func (r *policyReader) pods(namespace string, namespaces, pods *metav1.LabelSele
 	if namespaces != nil {
 		p.Namespace = ""
 		if p.Namespaces, err = r.selector(namespaces); err != nil {
-			return p, fmt.Errorf("namespaceSelector: %w", err)
+			return p, fmt.Errorf("namespaceSelector.%w", err)
 		}
 	}
 	if pods != nil {
 		if p.Pods, err = r.selector(pods); err != nil {
-			return p, fmt.Errorf("podSelector: %w", err)
+			return p, fmt.Errorf("podSelector.%w", err)
 		}
 	}
 	return p, nil
@@ -152,7 +155,7 @@ func readOperator(o metav1.LabelSelectorOperator) (_ policy.Operator, ok bool) {
 
 func (r *policyReader) selector(o *metav1.LabelSelector) (s policy.Selector, err error) {
 	if err := r.count(len(o.MatchLabels) + len(o.MatchExpressions)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("matchExpressions: %w", err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(o.MatchLabels)) {
 		s = append(s, policy.Requirement{Key: k, Operator: policy.In, Values: []string{o.MatchLabels[k]}})
@@ -167,7 +170,7 @@ func (r *policyReader) selector(o *metav1.LabelSelector) (s policy.Selector, err
 			return nil, fmt.Errorf("matchExpressions[%d]: %s has %d values", i, e.Operator, len(e.Values))
 		}
 		if err := r.count(len(e.Values)); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("matchExpressions[%d]: %w", i, err)
 		}
 		s = append(s, policy.Requirement{Key: e.Key, Operator: operator, Values: slices.Clone(e.Values)})
 	}
@@ -176,7 +179,7 @@ func (r *policyReader) selector(o *metav1.LabelSelector) (s policy.Selector, err
 
 func (r *policyReader) block(o *networkingv1.IPBlock) (*policy.Block, error) {
 	if err := r.count(len(o.Except)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("except: %w", err)
 	}
 	p, err := readPrefix(o.CIDR)
 	if err != nil {

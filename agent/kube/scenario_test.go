@@ -17,12 +17,14 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
+	"github.com/fovea-obs/fovea/agent/policy"
 )
 
 // scenario is a mirror that objects are put into, and what it tells.
 type scenario struct {
 	m      *mirror
 	table  *endpoint.Table
+	judged *policy.Table
 	stores map[string]store
 	now    int64
 	out    strings.Builder
@@ -35,6 +37,9 @@ type scenario struct {
 //	list kind=kind at=time       they are all that there are of the kind
 //	remote ip=address at=(times) who had the address at each time
 //	take                         services, nodes and API servers, if they changed
+//	cluster                      as set, and says nothing
+//	judge                        what policies say, source destination:port[/proto=protocol] a line, each a
+//	                             namespace/pod or an address
 //
 // and print what the tables and the log are told. This node is node1.
 func TestScenarios(t *testing.T) {
@@ -50,6 +55,7 @@ func TestScenarios(t *testing.T) {
 
 func newScenario() *scenario {
 	s := &scenario{table: endpoint.NewTable("prod")}
+	s.judged = policy.NewTable(s.table)
 	log := slog.New(slog.NewTextHandler(&s.out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -57,7 +63,8 @@ func newScenario() *scenario {
 		return a
 	}}))
 	s.m = newMirror(mirrorConfig{
-		cluster: "prod", self: "node1", endpoints: s, policy: s.policy, now: func() int64 { return s.now }, log: log,
+		cluster: "prod", self: "node1", endpoints: s, judge: s.judged, policy: s.policy,
+		now: func() int64 { return s.now }, log: log,
 	})
 	s.stores = map[string]store{}
 	for _, r := range s.m.resources(clients{}) {
@@ -110,13 +117,20 @@ func (s *scenario) command(t *testing.T, d *datadriven.TestData) {
 		s.now = times(t, d)[0]
 	}
 	switch d.Cmd {
-	case "set", "delete":
+	case "cluster", "set", "delete":
 		for _, o := range objects(t, d.Input) {
 			do := s.stores[resourceOf(o)].Update
 			if d.Cmd == "delete" {
 				do = s.stores[resourceOf(o)].Delete
 			}
 			check(t, do(o))
+		}
+		if d.Cmd == "cluster" {
+			s.out.Reset()
+		}
+	case "judge":
+		for line := range strings.Lines(d.Input) {
+			s.judge(strings.TrimSpace(line))
 		}
 	case "list":
 		var kind string
@@ -159,6 +173,35 @@ func (s *scenario) take() {
 		lines = append(lines, fmt.Sprintf("API servers %v\n", due.apiServers))
 	}
 	s.out.WriteString(strings.Join(lines, ""))
+}
+
+// judge says what policies say of a connection.
+func (s *scenario) judge(line string) {
+	source, to, _ := strings.Cut(line, " ")
+	to, protocol, _ := strings.Cut(to, "/proto=")
+	at := strings.LastIndex(to, ":")
+	var q policy.Query
+	fmt.Sscan(to[at+1:], &q.DestinationPort)
+	q.Protocol = map[string]uint8{"": 6, "UDP": 17, "SCTP": 132, "ICMP": 1}[protocol]
+	q.SourceAddr, q.DestinationAddr = s.address(source), s.address(to[:at])
+	q.Source, q.Destination = s.table.Remote(q.SourceAddr, s.now), s.table.Remote(q.DestinationAddr, s.now)
+	v := s.judged.At(s.judged.Judge(q))
+	fmt.Fprintf(&s.out, "%s: %s", line, []string{"unknown", "allowed", "denied"}[v.Allowed()])
+	for i, d := range []policy.Decision{v.Egress, v.Ingress} {
+		if way := []string{"egress", "ingress"}[i]; d.Selected {
+			fmt.Fprintf(&s.out, ", %s %s", way, told(d))
+		}
+	}
+	s.out.WriteByte('\n')
+}
+
+// address is that of a pod of the cluster, or what the text says.
+func (s *scenario) address(text string) netip.Addr {
+	namespace, pod, isPod := strings.Cut(text, "/")
+	if isPod {
+		return s.m.pods[name{namespace, pod}].addresses[0]
+	}
+	return netip.MustParseAddr(text)
 }
 
 // objects are those of a text in YAML, of the API's types.
