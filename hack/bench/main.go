@@ -53,6 +53,7 @@ var benchmarks = [...]benchmark{
 	{"lookup", benchLookup},
 	{"nat.cost", benchNAT},
 	{"drops.storm", benchStorm},
+	{"policy", benchPolicy},
 }
 
 func main() {
