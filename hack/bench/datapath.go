@@ -26,7 +26,8 @@ const (
 
 // benchDatapath measures the program at an endpoint's interface for one
 // connection, whose memory is in the cache, and for 65,536 that take turns at
-// random, against a minimal program. What the harness takes is subtracted.
+// random, and the one at an interface to the network for what is not the node's,
+// against a minimal program. What the harness takes is subtracted.
 func benchDatapath(context.Context, string) (_ []result, err error) {
 	var h benchbpf.BenchObjects
 	if err := benchbpf.LoadBenchObjects(&h, nil); err != nil {
@@ -37,8 +38,12 @@ func benchDatapath(context.Context, string) (_ []result, err error) {
 	for _, m := range []struct {
 		name    string
 		harness *ebpf.Program
-	}{{"datapath.hot", h.Hot}, {"datapath.cold", h.Cold}} {
-		r, err := comparePrograms(m.name, &h, m.harness)
+		program string
+	}{
+		{"datapath.hot", h.Hot, bpf.FoveaProgFromEndpoint}, {"datapath.cold", h.Cold, bpf.FoveaProgFromEndpoint},
+		{"datapath.passing", h.Hot, bpf.FoveaProgToNetwork},
+	} {
+		r, err := comparePrograms(m.name, &h, m.harness, m.program)
 		if err != nil {
 			return results, fmt.Errorf("%s: %w", m.name, err)
 		}
@@ -47,8 +52,8 @@ func benchDatapath(context.Context, string) (_ []result, err error) {
 	return results, nil
 }
 
-func comparePrograms(name string, h *benchbpf.BenchObjects, harness *ebpf.Program) (_ result, err error) {
-	d, ours, err := openDatapath(true)
+func comparePrograms(name string, h *benchbpf.BenchObjects, harness *ebpf.Program, program string) (_ result, err error) {
+	d, ours, err := openDatapath(true, program)
 	if err != nil {
 		return result{}, err
 	}
@@ -77,9 +82,9 @@ func comparePrograms(name string, h *benchbpf.BenchObjects, harness *ebpf.Progra
 	return compared(name, "ns/packet", "minimal program", values, baselines), nil
 }
 
-// openDatapath opens a datapath as an agent does, and finds its program for
-// what endpoints send.
-func openDatapath(aggregate bool) (*datapath.Datapath, *ebpf.Program, error) {
+// openDatapath opens a datapath as an agent does, and finds its program of this
+// name.
+func openDatapath(aggregate bool, program string) (*datapath.Datapath, *ebpf.Program, error) {
 	d, err := datapath.Open(datapath.Config{
 		Attach: datapath.AttachAuto, Aggregate: aggregate, Interval: 5 * time.Second,
 		Connections: 131072, RingSize: 4 << 20,
@@ -88,7 +93,7 @@ func openDatapath(aggregate bool) (*datapath.Datapath, *ebpf.Program, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := newestProgram(bpf.FoveaProgFromEndpoint)
+	p, err := newestProgram(program)
 	if err != nil {
 		return nil, nil, errors.Join(err, d.Close())
 	}

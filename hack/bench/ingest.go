@@ -96,7 +96,7 @@ func runEvents(ctx context.Context) (_ load, err error) {
 		return load{}, fmt.Errorf("load the harness: %w", err)
 	}
 	defer h.Close()
-	d, p, err := openDatapath(false)
+	d, p, err := openDatapath(false, bpf.FoveaProgFromEndpoint)
 	if err != nil {
 		return load{}, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/observer"
+	"github.com/fovea-obs/fovea/bpf"
 	benchbpf "github.com/fovea-obs/fovea/hack/bench/bpf"
 	"github.com/fovea-obs/fovea/hack/bench/child"
 	"github.com/fovea-obs/fovea/hack/bench/sample"
@@ -36,7 +37,7 @@ func benchIngestUnderQuery(ctx context.Context, _ string) (_ []result, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, sender.Stop()) }()
-	d, p, err := openDatapath(false)
+	d, p, err := openDatapath(false, bpf.FoveaProgFromEndpoint)
 	if err != nil {
 		return nil, err
 	}

@@ -174,17 +174,9 @@ func (s *shop) frames(change func(frame []byte), from netip.Addr, port uint16) e
 	copy(frame, gateway)
 	binary.BigEndian.PutUint16(frame[14+20+2:], port)
 	change(frame)
-	return s.client.NS.Do(func() error {
-		link, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		socket, err := packetSocket(link.Index, true)
-		if err != nil {
-			return err
-		}
-		_, err = unix.Write(socket, frame)
-		return errors.Join(err, unix.Close(socket))
+	return sendFrames(s.client, func(_ *net.Interface, socket int) error {
+		_, err := unix.Write(socket, frame)
+		return err
 	})
 }
 

@@ -106,17 +106,9 @@ func TestFloodedFrames(t *testing.T) {
 	}
 	frame, err := synFrame(client.IPv4, web.IPv4, 1234)
 	check(t, err)
-	check(t, client.NS.Do(func() error {
-		link, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		socket, err := packetSocket(link.Index, false)
-		if err != nil {
-			return err
-		}
-		_, err = unix.Write(socket, frame)
-		return errors.Join(err, unix.Close(socket))
+	check(t, sendFrames(client, func(_ *net.Interface, socket int) error {
+		_, err := unix.Write(socket, frame)
+		return err
 	}))
 	ctx := testContext(t)
 	for _, p := range []*lab.Pod{web, other} {

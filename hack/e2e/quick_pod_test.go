@@ -118,6 +118,22 @@ func packetSocket(index int, bypass bool) (fd int, err error) {
 	return fd, nil
 }
 
+// sendFrames gives a socket that sends frames by a pod's interface, past the hooks
+// for what goes out.
+func sendFrames(p *lab.Pod, send func(link *net.Interface, socket int) error) error {
+	return p.NS.Do(func() error {
+		link, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		socket, err := packetSocket(link.Index, true)
+		if err != nil {
+			return err
+		}
+		return errors.Join(send(link, socket), unix.Close(socket))
+	})
+}
+
 // startAt starts the pod, and returns since when its interface leads to it.
 func (p *quickPod) startAt(ctx context.Context, t *testing.T, seen <-chan appearance, fromHost bool) time.Time {
 	t.Helper()

@@ -131,16 +131,7 @@ func (s *shop) floodFromAnywhere(packets int) error {
 	if err != nil {
 		return err
 	}
-	return s.client.NS.Do(func() error {
-		link, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		socket, err := packetSocket(link.Index, true)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(socket)
+	return sendFrames(s.client, func(link *net.Interface, socket int) error {
 		frame := datagramFrame(link.HardwareAddr, gateway, s.web.IPv4, stormPort)
 		for i := range packets {
 			setSource(frame, uint32(i))
