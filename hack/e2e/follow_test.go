@@ -122,7 +122,11 @@ func (f *follower) add(flow *flowpb.Flow) {
 	f.complaints = append(f.complaints, complaints...)
 	var k key
 	if flow.GetVerdict() == flowpb.Verdict_DROPPED {
-		f.drops = append(f.drops, flow)
+		// What the kernel sends by itself while an interface comes up is
+		// dropped or not as the moment has it.
+		if icmp := flow.GetL4().GetICMPv6(); icmp == nil || !housekeepingType(icmp.GetType()) {
+			f.drops = append(f.drops, flow)
+		}
 	} else {
 		k = keyOf(flow)
 		s := f.sums[k]

@@ -157,5 +157,9 @@ func differences(inner, outer, got map[key]sum) (complaints []string) {
 // housekeeping tells what the kernel sends by itself at any time: multicast
 // listener reports, neighbour and router discovery.
 func housekeeping(k key) bool {
-	return k.proto == capture.ICMPv6 && (k.a >= 130 && k.a <= 136 || k.a == 143)
+	return k.proto == capture.ICMPv6 && housekeepingType(uint32(k.a))
+}
+
+func housekeepingType(icmpv6 uint32) bool {
+	return icmpv6 >= 130 && icmpv6 <= 136 || icmpv6 == 143
 }
