@@ -78,7 +78,7 @@ func openPacketLog(path string, group uint16) (*packetLog, error) {
 
 // Messages and attributes of NFLOG (include/uapi/linux/netfilter/nfnetlink_log.h).
 const (
-	messagePacket = unix.NFNL_SUBSYS_ULOG<<8 | 0
+	messagePacket = unix.NFNL_SUBSYS_ULOG << 8
 	messageConfig = unix.NFNL_SUBSYS_ULOG<<8 | 1
 
 	configCommand   = 1
