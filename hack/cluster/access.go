@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"github.com/fovea-obs/fovea/hack/pki"
 )
 
 // What a cluster's services get. The lab gives addresses to nodes and pods.
@@ -33,8 +35,8 @@ type Access struct {
 // Access is for Go clients that run in this process.
 func (c *Cluster) Access() Access {
 	return Access{
-		Server: c.control.url, CA: c.control.authority.pem,
-		Cert: c.control.admin.cert, Key: c.control.admin.key,
+		Server: c.control.url, CA: c.control.authority.PEM,
+		Cert: c.control.admin.Cert, Key: c.control.admin.Key,
 		Dial: c.control.node.NS.Dial,
 	}
 }
@@ -45,10 +47,10 @@ func (c *Cluster) Kubeconfig() string { return c.state.path("admin.kubeconfig") 
 
 // writeKubeconfig makes an identity of a user with groups, and the kubeconfig
 // that goes with it.
-func (c *Cluster) writeKubeconfig(ctl *control, name, user string, groups ...string) (path string, id identity, err error) {
-	id, err = ctl.authority.issue(pkix.Name{CommonName: user, Organization: groups}, nil)
+func (c *Cluster) writeKubeconfig(ctl *control, name, user string, groups ...string) (path string, id pki.Identity, err error) {
+	id, err = ctl.authority.Issue(pki.Request{Subject: pkix.Name{CommonName: user, Organization: groups}})
 	if err != nil {
-		return "", identity{}, err
+		return "", pki.Identity{}, err
 	}
 	b64 := base64.StdEncoding.EncodeToString
 	path, err = c.state.write(name+".kubeconfig", fmt.Appendf(nil, `apiVersion: v1
@@ -63,6 +65,6 @@ contexts:
 - name: fovea
   context: {cluster: fovea, user: %[3]q}
 current-context: fovea
-`, ctl.url, b64(ctl.authority.pem), user, b64(id.cert), b64(id.key)))
+`, ctl.url, b64(ctl.authority.PEM), user, b64(id.Cert), b64(id.Key)))
 	return path, id, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fovea-obs/fovea/hack/cluster/machine"
 	"github.com/fovea-obs/fovea/hack/lab"
+	"github.com/fovea-obs/fovea/hack/pki"
 )
 
 // The control plane's programs.
@@ -26,8 +27,8 @@ type control struct {
 	node      *lab.Node
 	machine   *machine.Machine
 	url       string // of the API server
-	authority *authority
-	admin     identity
+	authority *pki.Authority
+	admin     pki.Identity
 	args      []string // of the API server
 }
 
@@ -44,7 +45,7 @@ func (c *Cluster) startControl(ctx context.Context) (*control, error) {
 }
 
 func (c *Cluster) runControl(ctx context.Context, ctl *control) (err error) {
-	if ctl.authority, err = newAuthority(); err != nil {
+	if ctl.authority, err = pki.NewAuthority("fovea-cluster"); err != nil {
 		return err
 	}
 	if ctl.args, err = c.apiServerArgs(ctl); err != nil {
@@ -66,31 +67,35 @@ func (c *Cluster) runControl(ctx context.Context, ctl *control) (err error) {
 
 // apiServerArgs writes what the API server needs and returns its arguments.
 func (c *Cluster) apiServerArgs(ctl *control) ([]string, error) {
-	serving, err := ctl.authority.issue(pkix.Name{CommonName: apiServer},
-		[]netip.Addr{ctl.node.IPv4, ctl.node.IPv6, serviceRange4.Addr().Next(), serviceRange6.Addr().Next()},
-		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+	serving, err := ctl.authority.Issue(pki.Request{
+		Subject:   pkix.Name{CommonName: apiServer},
+		Addresses: []netip.Addr{ctl.node.IPv4, ctl.node.IPv6, serviceRange4.Addr().Next(), serviceRange6.Addr().Next()},
+		Names:     []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+	})
 	if err != nil {
 		return nil, err
 	}
-	toKubelet, err := ctl.authority.issue(pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{"system:masters"}}, nil)
+	toKubelet, err := ctl.authority.Issue(pki.Request{
+		Subject: pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{"system:masters"}},
+	})
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := newKey()
+	accounts, err := pki.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	private, err := encodeKey(accounts)
+	private, err := pki.EncodeKey(accounts)
 	if err != nil {
 		return nil, err
 	}
-	public, err := encodePublic(accounts.Public())
+	public, err := pki.EncodePublic(accounts.Public())
 	if err != nil {
 		return nil, err
 	}
 	for name, text := range map[string][]byte{
-		"ca.crt": ctl.authority.pem, "apiserver.crt": serving.cert, "apiserver.key": serving.key,
-		"kubelet-client.crt": toKubelet.cert, "kubelet-client.key": toKubelet.key,
+		"ca.crt": ctl.authority.PEM, "apiserver.crt": serving.Cert, "apiserver.key": serving.Key,
+		"kubelet-client.crt": toKubelet.Cert, "kubelet-client.key": toKubelet.Key,
 		"accounts.key": private, "accounts.pub": public,
 	} {
 		if _, err := c.state.write(name, text); err != nil {
@@ -140,7 +145,7 @@ func (ctl *control) wait(ctx context.Context) error {
 	ctx, stop := untilEnded(ctx, ctl.machine)
 	defer stop()
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ctl.authority.pem)
+	roots.AppendCertsFromPEM(ctl.authority.PEM)
 	transport := &http.Transport{DialContext: ctl.node.NS.Dial, TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer transport.CloseIdleConnections()
 	for {

@@ -55,7 +55,7 @@ var rooms = []room{
 		why: "tables are filled by a source and do no I/O, so a test needs none"},
 	{name: "agent/event", may: list("agent/endpoint", "agent/service"), not: effects, never: join(wire, kube, kernel),
 		why: "what happened is kept as the tables tell it; messages are made on read"},
-	{name: "agent/static", may: list("agent/endpoint", "agent/service", "agent/policy", "agent/dns", "internal/yamldoc"), never: join(wire, kube),
+	{name: "agent/static", may: list("agent/endpoint", "agent/service", "agent/policy", "agent/dns", "internal/yamldoc", "internal/files"), never: join(wire, kube),
 		why: "a source fills the tables and knows no flows"},
 	{name: "agent/cri", may: list("agent/endpoint"), never: list("agent/history", "agent/datapath", "k8s.io/client-go/...", "k8s.io/api/..."),
 		why: "a source fills the tables and knows no flows, and a runtime is no API server"},
