@@ -19,6 +19,6 @@
 // itself. The buffers to write from are larger than gRPC's own; flow-control
 // windows are gRPC's.
 //
-// Without a credentials option the transport is plain text: TLS is a
-// [google.golang.org/grpc.ServerOption] in [Config].Options.
+// TCP is served with [Config].TLS, if there is any, and unix sockets in plaintext:
+// their files say who may connect. All have the same services and limits.
 package rpc

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -46,8 +47,9 @@ const (
 type Config struct {
 	// Header is sent with every response.
 	Header metadata.MD
-	// Options are added to the server's own: credentials, for instance.
-	Options []grpc.ServerOption
+	// TLS is what TCP is served with; in plaintext if it is nil, as unix sockets
+	// are in any case.
+	TLS credentials.TransportCredentials
 	// StopTimeout is how long calls may take to end when Serve's context
 	// has; 5 s if 0.
 	StopTimeout time.Duration
@@ -90,16 +92,20 @@ func New(c Config) *Server {
 		s.timeout = defaultStopTimeout
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.grpc = grpc.NewServer(append(s.options(c.Header), c.Options...)...)
+	s.grpc = grpc.NewServer(s.options(c)...)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
 	s.health.SetServingStatus(ObserverHealth, grpc_health_v1.HealthCheckResponse_SERVING)
 	reflection.Register(s.grpc)
 	return s
 }
 
-func (s *Server) options(header metadata.MD) []grpc.ServerOption {
+func (s *Server) options(c Config) []grpc.ServerOption {
 	recoverUnary, recoverStream := s.recovery()
-	return append(limits(),
+	options := limits()
+	if c.TLS != nil {
+		options = append(options, grpc.Creds(&transport{c.TLS, &complaints{to: s.log}}))
+	}
+	return append(options,
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
@@ -108,8 +114,8 @@ func (s *Server) options(header metadata.MD) []grpc.ServerOption {
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: idlePing, Timeout: pingTimeout,
 		}),
-		grpc.ChainUnaryInterceptor(unaryHeader(header), recoverUnary),
-		grpc.ChainStreamInterceptor(s.limitStreams, streamHeader(header), s.endStreams, recoverStream),
+		grpc.ChainUnaryInterceptor(unaryHeader(c.Header), recoverUnary),
+		grpc.ChainStreamInterceptor(s.limitStreams, streamHeader(c.Header), s.endStreams, recoverStream),
 	)
 }
 
