@@ -91,7 +91,7 @@ func agentCommand() *cobra.Command {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(gcPercent)
 			}
-			return agent.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr()))
+			return sources.Trace(agent.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr())))
 		},
 	}
 	agentFlags(cmd.Flags(), &cfg, &log)
@@ -124,6 +124,9 @@ func agentFlags(flags *pflag.FlagSet, cfg *agent.Config, log *logging) {
 	flags.StringVar(&cfg.SocketPath, "socket-path", cfg.SocketPath, "unix socket to serve on; empty for none")
 	flags.StringVar(&cfg.ListenAddress, "listen-address", cfg.ListenAddress, "TCP address to serve on; empty for none")
 	config.Switch(flags, &cfg.DisableServerTLS, "disable-server-tls", "serve the TCP address in plaintext")
+	flags.StringVar(&cfg.TLSCertFile, "tls-cert-file", "", "PEM file with the certificate to serve the TCP address with; read again when it changes")
+	flags.StringVar(&cfg.TLSKeyFile, "tls-key-file", "", "PEM file with its key; read again when it changes")
+	flags.Var(config.List(&cfg.TLSClientCAFiles), "tls-client-ca-files", "PEM files with the authorities whose clients are served; read again when they change; by default any client is served")
 	flags.Var(config.Size(&cfg.History), "history", "memory for flows")
 	flags.Var(config.Choice(&cfg.Aggregation, agent.AggregateConnection, agent.AggregateNone), "aggregation", "report connections, or each packet")
 	flags.Var(config.Duration(&cfg.AggregationInterval), "aggregation-interval", "how often a connection is reported while packets flow")

@@ -33,6 +33,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/agent/static"
+	"github.com/fovea-obs/fovea/internal/certs"
 	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
@@ -64,6 +65,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		}
 	}
 
+	certificates, err := loadCertificates(cfg, log)
+	if err != nil {
+		return err
+	}
 	nodes := peer.NewNodes(peer.Name(cfg.ClusterName, cfg.NodeName), address(cfg), guessesAddress(cfg))
 	runtime := followRuntime(cfg, endpoints, log)
 	cluster, err := followKubernetes(cfg, kube.Config{
@@ -86,7 +91,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	obs := observer.New(observer.Config{
 		History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
 		Policies: policies, Events: events,
-		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
+		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg), TLS: cfg.servesTLS(),
 		Instance: instance(), Started: time.Now(),
 		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
 		Degraded: func() []string {
@@ -101,10 +106,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		},
 		Peers: nodes, Log: log,
 	})
-	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, cfg.Version), Log: log})
+	rc := rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, cfg.Version), Log: log}
+	if certificates != nil {
+		rc.TLS = certificates.Server()
+	}
+	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, obs)
 	peerpb.RegisterPeerServer(server, peer.New(peer.Config{
-		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Nodes: nodes,
+		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Nodes: nodes, TLS: cfg.servesTLS(),
 	}))
 
 	tasks := []func(context.Context) error{
@@ -129,6 +138,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	if source != nil {
 		tasks = append(tasks, source.Watch)
+	}
+	if certificates != nil {
+		tasks = append(tasks, certificates.Watch)
 	}
 	if runtime != nil {
 		tasks = append(tasks, runtime.Run)
@@ -201,6 +213,23 @@ func instance() (id [8]byte) {
 	return id
 }
 
+// loadCertificates returns those that TCP is served with, nil if it is not served
+// with TLS.
+func loadCertificates(cfg Config, log *slog.Logger) (*certs.Store, error) {
+	if !cfg.servesTLS() {
+		return nil, nil
+	}
+	c := certs.Config{
+		Certificate: certs.File{Option: tlsCertFile, Path: cfg.TLSCertFile},
+		Key:         certs.File{Option: tlsKeyFile, Path: cfg.TLSKeyFile},
+		Now:         time.Now, Log: log,
+	}
+	for _, path := range cfg.TLSClientCAFiles {
+		c.Authorities = append(c.Authorities, certs.File{Option: tlsClientCAFiles, Path: path})
+	}
+	return certs.Load(c)
+}
+
 // listen opens what the agent serves on. TCP is served in plaintext only where
 // that was asked for.
 func listen(ctx context.Context, cfg Config, log *slog.Logger) (_ []net.Listener, err error) {
@@ -208,10 +237,10 @@ func listen(ctx context.Context, cfg Config, log *slog.Logger) (_ []net.Listener
 	if cfg.SocketPath != "" {
 		addresses = append(addresses, "unix://"+cfg.SocketPath)
 	}
-	if servesTCP(cfg) {
+	if cfg.servesTCP() {
 		addresses = append(addresses, cfg.ListenAddress)
 	} else if cfg.ListenAddress != "" {
-		log.Warn("Not served over TCP: there are no certificates, and --disable-server-tls was not given",
+		log.Warn("Not served over TCP: neither --tls-cert-file nor --disable-server-tls was given",
 			"address", cfg.ListenAddress)
 	}
 	var listeners []net.Listener
@@ -266,11 +295,9 @@ func followRuntime(cfg Config, endpoints *endpoint.Table, log *slog.Logger) *cri
 	})
 }
 
-func servesTCP(cfg Config) bool { return cfg.ListenAddress != "" && cfg.DisableServerTLS }
-
 // address is where others reach the agent.
 func address(cfg Config) string {
-	if !servesTCP(cfg) {
+	if !cfg.servesTCP() {
 		return "unix://" + cfg.SocketPath
 	}
 	host, port, err := net.SplitHostPort(cfg.ListenAddress)
@@ -283,7 +310,7 @@ func address(cfg Config) string {
 // guessesAddress tells whether address does.
 func guessesAddress(cfg Config) bool {
 	host, _, err := net.SplitHostPort(cfg.ListenAddress)
-	return servesTCP(cfg) && err == nil && host == ""
+	return cfg.servesTCP() && err == nil && host == ""
 }
 
 // nodeAddress is the first address of this node that is not for itself alone.

@@ -60,6 +60,13 @@ const (
 	MaxRingSize            = 1 << 30
 )
 
+// Names of settings that have files, whose mistakes are found when they are read.
+const (
+	tlsCertFile      = "tls-cert-file"
+	tlsKeyFile       = "tls-key-file"
+	tlsClientCAFiles = "tls-client-ca-files"
+)
+
 // maxSocketPath is how long the path of a unix socket can be, in bytes.
 const maxSocketPath = 107
 
@@ -77,6 +84,12 @@ type Config struct {
 	// DisableServerTLS serves ListenAddress in plaintext. Otherwise it is
 	// served with certificates only.
 	DisableServerTLS bool
+	// TLSCertFile and TLSKeyFile are the certificate that it is served with, and
+	// the certificate's key. Clients must show certificates of the authorities in
+	// TLSClientCAFiles; with none any client is served. All are in PEM, and read
+	// again when they change.
+	TLSCertFile, TLSKeyFile string
+	TLSClientCAFiles        []string
 	// EndpointsFile is where endpoints, nodes and services come from; empty
 	// for nowhere.
 	EndpointsFile string
@@ -155,6 +168,7 @@ func (c *Config) Validate() error {
 		fmt.Sprintf("a path of at most %d bytes, or empty for no socket", maxSocketPath))
 	check(c.ListenAddress == "" || isListenAddress(c.ListenAddress), "listen-address", c.ListenAddress,
 		"address:port such as :4244 or 10.0.0.1:4244, or empty for none")
+	c.validateTLS(check)
 	check(c.Kubernetes == KubernetesAuto || c.Kubernetes == KubernetesOn || c.Kubernetes == KubernetesOff,
 		"kubernetes", string(c.Kubernetes), "one of auto, on, off")
 	check(c.Kubeconfig == "" || c.EndpointsFile == "", "kubeconfig", c.Kubeconfig,
@@ -187,6 +201,30 @@ func (c *Config) Validate() error {
 		"attach", string(c.Attach), "one of auto, tcx, clsact")
 	return errors.Join(errs...)
 }
+
+// validateTLS checks how the TCP address is served.
+func (c *Config) validateTLS(check func(ok bool, name, value, want string)) {
+	authorities := strings.Join(c.TLSClientCAFiles, ",")
+	if c.DisableServerTLS {
+		const want = "none where disable-server-tls is given"
+		check(c.TLSCertFile == "", tlsCertFile, c.TLSCertFile, want)
+		check(c.TLSKeyFile == "", tlsKeyFile, c.TLSKeyFile, want)
+		check(authorities == "", tlsClientCAFiles, authorities, want)
+		return
+	}
+	check(c.TLSCertFile != "" || c.TLSKeyFile == "", tlsCertFile, "", "the certificate whose key tls-key-file is")
+	check(c.TLSKeyFile != "" || c.TLSCertFile == "", tlsKeyFile, "", "the key of the certificate in tls-cert-file")
+	check(c.TLSCertFile != "" || authorities == "", tlsClientCAFiles, authorities,
+		"none without tls-cert-file: clients show certificates only to who has one")
+}
+
+// servesTCP tells whether the TCP address is served, with TLS or in plaintext.
+func (c *Config) servesTCP() bool {
+	return c.servesTLS() || c.ListenAddress != "" && c.DisableServerTLS
+}
+
+// servesTLS tells whether it is served with TLS.
+func (c *Config) servesTLS() bool { return c.ListenAddress != "" && c.TLSCertFile != "" }
 
 // followsKubernetes tells whether a cluster's API is asked by an agent that runs
 // in a pod with a service account or not.

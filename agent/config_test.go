@@ -49,6 +49,17 @@ func TestValidate(t *testing.T) {
 			`cri-socket: "unix:///run/containerd/containerd.sock", want an absolute path`},
 		"a runtime beside endpoints": {func(c *Config) { c.CRISocket, c.EndpointsFile = "/run/r.sock", "e" },
 			`cri-socket: "/run/r.sock", want no endpoints beside it`},
+		"TLS": {func(c *Config) { c.TLSCertFile, c.TLSKeyFile, c.TLSClientCAFiles = "c", "k", []string{"a", "b"} }, ""},
+		"a certificate without a key": {func(c *Config) { c.TLSCertFile = "c" },
+			`tls-key-file: "", want the key of the certificate in tls-cert-file`},
+		"a key without a certificate": {func(c *Config) { c.TLSKeyFile = "k" },
+			`tls-cert-file: "", want the certificate whose key tls-key-file is`},
+		"clients' authorities alone": {func(c *Config) { c.TLSClientCAFiles = []string{"a", "b"} },
+			`tls-client-ca-files: "a,b", want none without tls-cert-file`},
+		"TLS and plaintext": {func(c *Config) { c.DisableServerTLS, c.TLSCertFile, c.TLSKeyFile = true, "c", "k" },
+			"tls-cert-file: \"c\", want none where disable-server-tls is given\ntls-key-file: "},
+		"authorities and plaintext": {func(c *Config) { c.DisableServerTLS, c.TLSClientCAFiles = true, []string{"a"} },
+			`tls-client-ca-files: "a", want none where disable-server-tls is given`},
 		"a kubeconfig for none": {func(c *Config) { c.Kubernetes, c.Kubeconfig = KubernetesOff, "k" },
 			`kubeconfig: "k", want none where kubernetes is off`},
 		"two at once": {func(c *Config) { c.Attach = ""; c.NodeName = "" },
@@ -73,6 +84,25 @@ func TestDefaultHistory(t *testing.T) {
 	}
 	if h.Capacity() < 1_000_000 {
 		t.Errorf("room for %d flows", h.Capacity())
+	}
+}
+
+func TestServes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change   func(*Config)
+		tcp, tls bool
+	}{
+		"by default":              {func(*Config) {}, false, false},
+		"in plaintext":            {func(c *Config) { c.DisableServerTLS = true }, true, false},
+		"with TLS":                {func(c *Config) { c.TLSCertFile = "c" }, true, true},
+		"nowhere, with plaintext": {func(c *Config) { c.ListenAddress, c.DisableServerTLS = "", true }, false, false},
+		"nowhere, with TLS":       {func(c *Config) { c.ListenAddress, c.TLSCertFile = "", "c" }, false, false},
+	} {
+		c := DefaultConfig("node1")
+		tt.change(&c)
+		if c.servesTCP() != tt.tcp || c.servesTLS() != tt.tls {
+			t.Errorf("%s: TCP %v, TLS %v", name, c.servesTCP(), c.servesTLS())
+		}
 	}
 }
 

@@ -26,13 +26,13 @@ func Name(cluster, node string) string {
 }
 
 // ServerName is the name that a node's certificate must be valid for. A
-// wildcard stands for one label only, so the dots of the node's name are turned
-// to dashes.
+// wildcard stands for one label only, so the dots of both names are turned to
+// dashes.
 func ServerName(cluster, node string) string {
 	if cluster == "" {
 		cluster = DefaultCluster
 	}
-	return strings.ReplaceAll(node, ".", "-") + "." + cluster + "." + serverNameSuffix
+	return strings.ReplaceAll(node, ".", "-") + "." + strings.ReplaceAll(cluster, ".", "-") + "." + serverNameSuffix
 }
 
 // Address returns the address with the default port if it has none.

@@ -146,6 +146,18 @@ func TestName(t *testing.T) {
 	}
 }
 
+func TestServerName(t *testing.T) {
+	for _, c := range [][3]string{
+		{"prod", "node-1", "node-1.prod.hubble-grpc.cilium.io"},
+		{"", "node-1", "node-1.default.hubble-grpc.cilium.io"},
+		{"eu.prod", "node-1.example.com", "node-1-example-com.eu-prod.hubble-grpc.cilium.io"},
+	} {
+		if got := ServerName(c[0], c[1]); got != c[2] {
+			t.Errorf("ServerName(%q, %q) = %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
+
 func TestAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"":                 "",
