@@ -21,6 +21,7 @@ type fixture struct {
 	// timeFormats are those that the command line can print.
 	timeFormats []value
 	agents      map[string]*agent // by node
+	keys        *keys             // of the far one
 }
 
 // agent is one that runs on a node.
@@ -35,6 +36,9 @@ type agent struct {
 // tcpAddress is where the agent serves in the node's namespace.
 const tcpAddress = ":4244"
 
+// farServer is the name that clients know the far node's agent by.
+const farServer = "node2.prod.hubble-grpc.cilium.io"
+
 // newFixture starts the agents and has them see the shop's traffic.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
@@ -43,8 +47,11 @@ func newFixture(t *testing.T) *fixture {
 	f.timeFormats = takers(stockHelps(t, f.program)[cmdObserve])["--time-format"].values
 	f.shop = newShop(t)
 	fovea := buildAgent(t, dir)
-	f.start(t, fovea, dir, f.near)
-	f.start(t, fovea, dir, f.far, "--cluster-name", "prod")
+	f.start(t, fovea, dir, f.near, "--disable-server-tls")
+	f.keys = newKeys(t, farServer)
+	f.start(t, fovea, dir, f.far, append(f.keys.args(), "--cluster-name", "prod")...)
+	_, err := f.agents[f.far.Name].logged(testContext(t), "Certificates read")
+	check(t, err)
 	f.traffic(t, f.agents)
 	return f
 }
@@ -61,7 +68,7 @@ func (f *fixture) start(t *testing.T, program, dir string, node *lab.Node, args 
 	var err error
 	a.Agent, err = process.Start(testContext(t), process.Config{
 		Program: program, Node: node, Dir: dir, Endpoints: f.endpoints(node), Log: a.log,
-		Args: append([]string{"--listen-address", tcpAddress, "--disable-server-tls"}, args...),
+		Args: append([]string{"--listen-address", tcpAddress}, args...),
 	})
 	check(t, err)
 	closeLater(t, a.Stop)

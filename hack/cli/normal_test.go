@@ -29,7 +29,7 @@ func normal(out string) string {
 	return replace(b.String(), slices.Concat([]substitution{{`\x1b`, `\e`}}, inFlows(), inStatus(), []substitution{
 		{`time=\S+ `, ``},
 		{`unix:///\S+\.sock`, `unix://SOCKET`},
-		{`/\S+\.yaml`, `FILE`},
+		{`/\S+\.(yaml|crt)`, `FILE`},
 		{`(\S) {2,}`, `$1  `},
 	}))
 }

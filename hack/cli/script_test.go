@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -19,15 +20,15 @@ type script struct {
 	// picked is what later commands call the last picked flow's values.
 	picked map[string]string
 	at     time.Time // of the picked flow
-	// files are the paths of those that the script wrote, by name, and saved
-	// what it had hubble save last.
+	// files are the paths of clients' certificates and of those that the script
+	// wrote, by name, and saved what it had hubble save last.
 	files   map[string]string
 	saved   []byte
 	started *background
 }
 
 func newScript(t *testing.T, f *fixture) *script {
-	s := &script{fixture: f, agent: f.agents[f.near.Name], files: map[string]string{}}
+	s := &script{fixture: f, agent: f.agents[f.near.Name], files: maps.Clone(f.keys.files)}
 	t.Cleanup(s.kill)
 	return s
 }
@@ -46,7 +47,9 @@ func newScript(t *testing.T, f *fixture) *script {
 //	save ARGS         hubble, for others to read what it prints: it is their
 //	                  input, and $saved the path of a file with it
 //	file NAME         a file with the lines below, and $NAME its path
-//	use NODE [tcp]    ask this node's agent from now on, over its socket or TCP
+//	use NODE [tcp]    ask this node's agent from now on, over its socket or TCP.
+//	                  That of node2 has TLS. Its authority is called our, and there
+//	                  is an other: of both there are $ourCA, $ourCert and $ourKey
 //
 // and in the scripts that have things happen:
 //
@@ -54,6 +57,8 @@ func newScript(t *testing.T, f *fixture) *script {
 //	                  service; with again, until the started hubble prints a line
 //	edit              change the endpoints file, "old => new" on each line, and
 //	                  what the agent logs of that
+//	renew AUTHORITY   a new certificate for the agent of node2, and other clients
+//	                  to trust, and what it logs of that; with half, half of one
 //	start ARGS        hubble in the background
 //	await lines=N     wait for the next lines that it prints
 //	stop              interrupt it, and what it prints at last
@@ -81,6 +86,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 		return normal(s.send(t, args))
 	case "edit":
 		return s.edit(t, d.Input)
+	case "renew":
+		return s.renew(t, args)
 	case "start":
 		s.start(t, args)
 	case "await":

@@ -18,11 +18,6 @@ func unshown() map[string]string {
 		{"it asks a Kubernetes API server for the way to the server", []string{
 			"--port-forward", "--port-forward-port", "--kubeconfig", "--kube-context", "--kube-namespace",
 		}},
-		{"the agent serves TCP in plaintext only so far", []string{
-			"--tls", "--tls-allow-insecure", "--tls-server-name",
-			"--tls-ca-cert-files", "--tls-client-cert-file", "--tls-client-key-file",
-		}},
-		{"hubble sends passwords over TLS only", []string{"--basic-auth-username", "--basic-auth-password"}},
 		{"hubble takes it and makes no use of it", []string{"--timeout"}},
 		{"it hides what a relay says of its nodes, and an agent says nothing of the kind", []string{"--silent-errors"}},
 		{"hubble refuses this form, which its own help lists", []string{

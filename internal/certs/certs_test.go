@@ -31,8 +31,8 @@ func TestLoadFails(t *testing.T) {
 		"an empty certificate":    {"tls.crt", []byte{}, `tls-cert-file: "DIR/tls.crt", want certificates in PEM: there is none`},
 		"no PEM":                  {"tls.crt", []byte("certificate"), `tls-cert-file: "DIR/tls.crt", want certificates in PEM: there is none`},
 		"a key as certificate":    {"tls.crt", id.Key, `tls-cert-file: "DIR/tls.crt", want certificates in PEM: there is none`},
-		"half a certificate":      {"tls.crt", half(id.Cert), `tls-cert-file: "DIR/tls.crt", want certificates in PEM: of 1 only 0 are whole`},
-		"half a chain":            {"tls.crt", append(id.Cert, half(authority.PEM)...), `tls-cert-file: "DIR/tls.crt", want certificates in PEM: of 2 only 1 are whole`},
+		"half a certificate":      {"tls.crt", half(id.Cert), `tls-cert-file: "DIR/tls.crt", want certificates in PEM: 0 of 1 are whole`},
+		"half a chain":            {"tls.crt", append(id.Cert, half(authority.PEM)...), `tls-cert-file: "DIR/tls.crt", want certificates in PEM: 1 of 2 are whole`},
 		"a broken certificate":    {"tls.crt", broken, `tls-cert-file: "DIR/tls.crt", want certificates in PEM: number 1 is not one: x509: `},
 		"another's certificate":   {"tls.crt", other.Cert, `tls-key-file: "DIR/tls.key", want the key of DIR/tls.crt in PEM: tls: private key does not match public key`},
 		"no key":                  {"tls.key", nil, `tls-key-file: "DIR/tls.key", want a file that can be read: no such file or directory`},
@@ -41,7 +41,7 @@ func TestLoadFails(t *testing.T) {
 		"no authority":            {"ca.crt", nil, `tls-client-ca-files: "DIR/ca.crt", want a file that can be read: no such file or directory`},
 		"an empty authority":      {"ca.crt", []byte{}, `tls-client-ca-files: "DIR/ca.crt", want certificates in PEM: there is none`},
 		"a key as authority":      {"ca.crt", id.Key, `tls-client-ca-files: "DIR/ca.crt", want certificates in PEM: there is none`},
-		"half a second authority": {"ca.crt", append(authority.PEM, half(authority.PEM)...), `tls-client-ca-files: "DIR/ca.crt", want certificates in PEM: of 2 only 1 are whole`},
+		"half a second authority": {"ca.crt", append(authority.PEM, half(authority.PEM)...), `tls-client-ca-files: "DIR/ca.crt", want certificates in PEM: 1 of 2 are whole`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVolume(t, id, authority)
@@ -147,7 +147,7 @@ func TestBroken(t *testing.T) {
 		contents map[string][]byte
 		words    []string
 	}{
-		{with("tls.crt", next.Cert[:100]), []string{"cannot be used", "tls-cert-file", "only 0 are whole"}},
+		{with("tls.crt", next.Cert[:100]), []string{"cannot be used", "tls-cert-file", "0 of 1 are whole"}},
 		{with("tls.key", id.Key), []string{"cannot be used", "tls-key-file", "does not match"}},
 		{with("tls.key", nil), []string{"cannot be used", "tls-key-file", "no such file"}},
 		{with("ca.crt", nil), []string{"cannot be used", "tls-client-ca-files", "no such file"}},

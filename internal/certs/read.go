@@ -83,7 +83,7 @@ func readCertificates(f File) (text []byte, all []*x509.Certificate, err error) 
 	case begun == 0:
 		return nil, nil, wrong(f, "certificates in PEM: there is none")
 	case begun > len(all):
-		return nil, nil, wrong(f, fmt.Sprintf("certificates in PEM: of %d only %d are whole", begun, len(all)))
+		return nil, nil, wrong(f, fmt.Sprintf("certificates in PEM: %d of %d are whole", len(all), begun))
 	}
 	return text, all, nil
 }
