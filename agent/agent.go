@@ -30,6 +30,8 @@ import (
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/agent/policy"
+	"github.com/fovea-obs/fovea/agent/reason"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/agent/static"
 	"github.com/fovea-obs/fovea/internal/rpc"
@@ -50,6 +52,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	endpoints := endpoint.NewTable(cfg.ClusterName, events.Endpoint)
 	services := service.NewTable(cfg.ClusterName, endpoints, events.Service)
 	names, fates, macs := dns.NewTable(), fate.NewTable(), mac.NewTable()
+	policies := policy.NewTable(endpoints)
 	var source *static.Source
 	if cfg.EndpointsFile != "" {
 		source = static.New(static.Config{
@@ -65,7 +68,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	nodes := peer.NewNodes(peer.Name(cfg.ClusterName, cfg.NodeName), address(cfg), guessesAddress(cfg))
 	runtime := followRuntime(cfg, endpoints, log)
 	cluster, err := followKubernetes(cfg, kube.Config{
-		Endpoints: endpoints, Services: services, Peers: nodes, Events: events, Log: log,
+		Endpoints: endpoints, Services: services, Policies: policies, Peers: nodes, Events: events, Log: log,
 	})
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	obs := observer.New(observer.Config{
 		History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
-		Events:   events,
+		Policies: policies, Events: events,
 		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Version: cfg.Version, Address: address(cfg),
 		Instance: instance(), Started: time.Now(),
 		InterfaceName: dp.InterfaceName, ReasonName: dp.ReasonName, Symbol: dp.Symbol,
@@ -120,7 +123,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{
 				History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
+				Policies:  policies,
 				Translate: dp.Translate,
+				MayBePolicy: func(number uint32, location uint64) bool {
+					return reason.MayBePolicy(dp.ReasonName(number), dp.Symbol(location))
+				},
 			})
 		},
 	}

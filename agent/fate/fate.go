@@ -1,13 +1,14 @@
 // Package fate knows what became of packets that were not simply passed on: why
-// and where they were dropped, or which address they went on with. A node has few
-// such places and addresses, and few packets meet them: so a flow's record holds
-// the number of its [Fate] and not what is in it.
+// and where they were dropped, which address they went on with, or what policies
+// say of them. A node has few such places, addresses and verdicts, and few packets
+// meet them: so a flow's record holds the number of its [Fate] and not what is in it.
 package fate
 
 import (
 	"net/netip"
 
 	"github.com/fovea-obs/fovea/agent/intern"
+	"github.com/fovea-obs/fovea/agent/policy"
 )
 
 // None is the number of no fate.
@@ -21,7 +22,16 @@ type Fate struct {
 	Location uint64
 	// Source is the address that the node put in the place of the source's.
 	Source netip.Addr
+	// Policy is the number of what policies say of the packets' connection, if that
+	// is part of its fate: Egress tells that the decision at the source's end is,
+	// Ingress that the one at the destination's is. One that is not is another
+	// node's to make.
+	Policy          policy.Number
+	Egress, Ingress bool
 }
+
+// Judged tells whether policies decide the fate.
+func (f *Fate) Judged() bool { return f.Egress || f.Ingress }
 
 // Table numbers fates. Its methods are safe for concurrent use.
 type Table struct{ *intern.Set[Fate, Fate] }

@@ -12,6 +12,9 @@ const (
 	// Packets holds how many, Interface the CPU; all other fields but Time are
 	// unset.
 	KindLost
+	// KindPolicy is what policies say of a connection that packets seen began: its
+	// Packets and Bytes are 0, as they are told of already.
+	KindPolicy
 )
 
 // Flags are the single bits of a record.
@@ -62,8 +65,8 @@ type Record struct {
 	// SourceService and DestinationService are numbers of services (package
 	// service), 0 for none.
 	SourceService, DestinationService uint32
-	// Fate is the number of why and where a packet was dropped, or of the address
-	// that it went on with (package fate), 0 for none.
+	// Fate is the number of why and where a packet was dropped, of the address that
+	// it went on with, or of what policies say (package fate), 0 for none.
 	Fate uint32
 	// Names is the number of the ends' DNS names (package dns), 0 for none.
 	Names uint32

@@ -10,6 +10,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -39,6 +40,10 @@ type Ingest struct {
 	Names     *dns.Table
 	Fates     *fate.Table
 	MACs      *mac.Table
+	Policies  *policy.Table
+	// MayBePolicy tells whether a drop, by the kernel's reason and its location, is one
+	// that network policies may explain; nil if none is.
+	MayBePolicy func(reason uint32, location uint64) bool
 	// Translate asks the kernel about connections, as datapath.Translate does;
 	// nil if it cannot be asked.
 	Translate func([]bpf.FoveaTranslation)
@@ -53,6 +58,8 @@ type Ingest struct {
 	// pairs are the same of hardware addresses.
 	pairs      map[mac.Pair]uint32
 	pairsEpoch uint64
+	// blocks is what MayBePolicy said of drops.
+	blocks map[fate.Fate]bool
 }
 
 // Event appends what the kernel told at a time, in nanoseconds since 1970.
@@ -78,27 +85,35 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 		r.Verdict = verdictDropped
 		r.Fate = in.fate(fate.Fate{Reason: e.DropReason, Location: e.Location})
 	}
-	r.Direction = direction(r)
 	// A connection may be told of when it was silent for a while.
 	in.seen = at - int64(e.Time-e.Seen)
 	in.name(r, e.DstMac)
-	open := in.settle(bpf.FoveaEventCause(e.Cause) == bpf.FoveaEventCauseCAUSE_NEW)
-	in.append(e.Packets, open)
+	r.Direction = in.direction(r)
+	cause := bpf.FoveaEventCause(e.Cause)
+	begins := begins(r, cause)
+	if r.Kind == history.KindDrop {
+		begins = in.explain(r, fate.Fate{Reason: e.DropReason, Location: e.Location}) && begins
+	}
+	open := in.settle(cause == bpf.FoveaEventCauseCAUSE_NEW || begins)
+	in.append(held{in.record, e.Packets, in.seen, open, begins})
 }
 
 // Lost appends that events were lost on a CPU.
 func (in *Ingest) Lost(cpu int, events uint64, at int64) {
 	in.record = history.Record{Time: at, Kind: history.KindLost, Interface: uint32(cpu)}
-	in.append(events, false)
+	in.append(held{record: in.record, packets: events})
 }
 
-// append appends the record for so many packets, behind those that are held back.
-func (in *Ingest) append(packets uint64, open bool) {
+// append appends what in.record is, behind those that are held back.
+func (in *Ingest) append(h held) {
 	if !in.nat.holds() {
-		in.write(packets)
+		in.write(h.packets)
+		if h.begins {
+			in.judge(&h.record, &translation{})
+		}
 		return
 	}
-	in.nat.held = append(in.nat.held, held{in.record, packets, in.seen, open})
+	in.nat.held = append(in.nat.held, h)
 	if len(in.nat.held) > maxHeld {
 		in.unhold(math.MaxInt64)
 	}
@@ -124,7 +139,7 @@ func (in *Ingest) write(packets uint64) {
 func (in *Ingest) Flush(now int64) (again bool) {
 	again = in.unhold(now)
 	in.History.Notify()
-	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Fates.Grown() || in.MACs.Grown() {
+	if in.Endpoints.Grown() || in.Services.Grown() || in.Names.Grown() || in.Fates.Grown() || in.MACs.Grown() || in.Policies.Grown() {
 		in.release()
 	}
 	return again
@@ -138,6 +153,11 @@ func (in *Ingest) release() {
 		used.Add(&in.nat.held[i].record)
 	}
 	in.Fates.Release(used.Fates.Has)
+	judged := map[policy.Number]bool{}
+	for n := range in.Fates.Len() {
+		judged[in.Fates.At(uint32(n)).Policy] = true
+	}
+	in.Policies.Release(func(n policy.Number) bool { return judged[n] })
 	in.Names.Release(used.Names.Has)
 	in.MACs.Release(used.MACs.Has)
 	// Services hold endpoints.
@@ -197,16 +217,35 @@ func flags(e *bpf.FoveaEvent) history.Flags {
 
 // direction is that of the connection, as Hubble tells it: a reply that comes
 // in belongs to a connection that went out. Where no endpoint is behind the
-// interface, there is nobody to see it from.
-func direction(r *history.Record) uint8 {
+// interface, there is nobody to see it from but an end that is on this node.
+func (in *Ingest) direction(r *history.Record) uint8 {
 	switch {
-	case !r.Has(history.FlagReplyKnown | history.FlagLocal):
+	case !r.Has(history.FlagReplyKnown):
 		return 0
+	case !r.Has(history.FlagLocal):
+		if r.Kind != history.KindDrop {
+			return 0
+		}
+		// A packet may be dropped between an endpoint's interface and the network's.
+		sent, received := in.isHere(r.Source), in.isHere(r.Destination)
+		switch {
+		case sent == received:
+			return 0
+		case sent != r.Has(history.FlagReply):
+			return directionEgress
+		}
+		return directionIngress
 	case r.Has(history.FlagFromEndpoint) != r.Has(history.FlagReply):
 		return directionEgress
 	default:
 		return directionIngress
 	}
+}
+
+// isHere tells whether an end is an endpoint of this node, or the node itself.
+func (in *Ingest) isHere(number uint32) bool {
+	e := in.Endpoints.At(endpoint.Number(number))
+	return e.ID != 0 || e.IsHost()
 }
 
 // name finds who the two ends are: the near one by its interface, the far one by

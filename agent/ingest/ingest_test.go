@@ -13,6 +13,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -33,6 +34,9 @@ const (
 	network = uint8(bpf.FoveaEventFlagFLAG_NETWORK)
 )
 
+// reasonNetfilter is that of a drop that policies may explain.
+const reasonNetfilter = 12
+
 // Interfaces of the fixture.
 const (
 	ifWeb     = 7
@@ -52,6 +56,8 @@ func newIngest(t testing.TB) *Ingest {
 	}
 	in := &Ingest{History: h, Endpoints: endpoint.NewTable("prod"), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable()}
 	in.Services = service.NewTable("prod", in.Endpoints)
+	in.Policies = policy.NewTable(in.Endpoints)
+	in.MayBePolicy = func(reason uint32, _ uint64) bool { return reason == reasonNetfilter }
 	set := func(pod, iface, address string, at int64) {
 		in.Endpoints.Set(pod, endpoint.Binding{
 			Endpoint:  endpoint.ForPod("prod", "shop", pod, nil, nil),
@@ -186,7 +192,6 @@ func TestDirection(t *testing.T) {
 		{local | from, bpf.FoveaReplyREPLY_NO, egress},
 		{local | from, bpf.FoveaReplyREPLY_YES, ingress},
 		{local | from | guessed, bpf.FoveaReplyREPLY_NO, egress},
-		// A drop where no endpoint is: at the node's own interface, or at none.
 		{0, bpf.FoveaReplyREPLY_UNKNOWN, unknown},
 		{0, bpf.FoveaReplyREPLY_NO, unknown},
 		{from, bpf.FoveaReplyREPLY_NO, unknown},
@@ -198,6 +203,36 @@ func TestDirection(t *testing.T) {
 		in.Event(e, second(1))
 		if r := in.last(t); r.Direction != tt.want {
 			t.Errorf("flags %#x, reply %d: direction %d, want %d", tt.flags, tt.reply, r.Direction, tt.want)
+		}
+	}
+}
+
+// TestDirectionOfDrops has drops where no endpoint is: at the network's interface, or
+// at none.
+func TestDirectionOfDrops(t *testing.T) {
+	const unknown, ingress, egress = 0, 1, 2
+	const here, node, elsewhere = "10.1.0.1:1", "192.0.2.1:1", "10.1.0.3:1"
+	for _, tt := range []struct {
+		src, dst string
+		reply    bpf.FoveaReply
+		want     uint8
+	}{
+		{here, elsewhere, bpf.FoveaReplyREPLY_NO, egress},
+		{here, elsewhere, bpf.FoveaReplyREPLY_YES, ingress},
+		{elsewhere, here, bpf.FoveaReplyREPLY_NO, ingress},
+		{elsewhere, here, bpf.FoveaReplyREPLY_YES, egress},
+		{elsewhere, here, bpf.FoveaReplyREPLY_UNKNOWN, unknown},
+		{elsewhere, node, bpf.FoveaReplyREPLY_NO, ingress},
+		{node, elsewhere, bpf.FoveaReplyREPLY_NO, egress},
+		{here, node, bpf.FoveaReplyREPLY_NO, unknown},
+		{elsewhere, elsewhere, bpf.FoveaReplyREPLY_NO, unknown},
+	} {
+		in := newIngest(t)
+		e := eventOf(tt.src, tt.dst, ifUnknown, from)
+		e.Kind, e.Reply = uint8(bpf.FoveaEventKindEVENT_DROP), uint8(tt.reply)
+		in.Event(e, second(1))
+		if r := in.last(t); r.Direction != tt.want {
+			t.Errorf("%s to %s, reply %d: direction %d, want %d", tt.src, tt.dst, tt.reply, r.Direction, tt.want)
 		}
 	}
 }

@@ -74,6 +74,9 @@ type held struct {
 	seen    int64
 	// open says that it waits for its own connection, not for those before it.
 	open bool
+	// begins says that its packet begins a connection, of which policies may have
+	// something to say.
+	begins bool
 }
 
 func (n *nat) holds() bool { return len(n.ask) > 0 }
@@ -188,15 +191,19 @@ func (in *Ingest) unhold(now int64) (again bool) {
 	for ; written < len(n.held); written++ {
 		h := &n.held[written]
 		in.record, in.seen = h.record, h.seen
+		var t translation
 		if h.open {
 			c, _ := in.connectionOf(&in.record)
 			if _, open := n.ask[c]; open {
 				break
 			}
-			t, _ := n.find(c)
+			t, _ = n.find(c)
 			in.undo(&in.record, &t)
 		}
 		in.write(h.packets)
+		if h.begins {
+			in.judge(&in.record, &t)
+		}
 	}
 	n.held = n.held[:copy(n.held, n.held[written:])]
 	return n.holds()

@@ -23,6 +23,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/internal/rpc"
 )
@@ -36,6 +37,7 @@ type fixture struct {
 	fqdns     *dns.Table
 	fates     *fate.Table
 	macs      *mac.Table
+	policies  *policy.Table
 	config    Config
 	server    *Server
 
@@ -58,8 +60,9 @@ func newFixture(t testing.TB) *fixture {
 		frontends: map[service.Frontend]service.Name{},
 	}
 	f.services = service.NewTable("prod", f.endpoints)
+	f.policies = policy.NewTable(f.endpoints)
 	f.config = Config{
-		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Fates: f.fates, MACs: f.macs,
+		History: h, Endpoints: f.endpoints, Services: f.services, Names: f.fqdns, Fates: f.fates, MACs: f.macs, Policies: f.policies,
 		NodeName: "node-1.example.com", Cluster: "prod", Version: "0.1.0", Address: "192.0.2.1",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		Started:  time.Unix(0, 0),
@@ -119,7 +122,10 @@ func (f *fixture) append(r history.Record) {
 // record reads a record:
 //
 //	lost 5 cpu=1
-//	[drop] tcp shop/web:34000 -> 192.0.2.7:80 [option]...
+//	[drop|verdict] tcp shop/web:34000 -> 192.0.2.7:80 [option]...
+//
+// The options allow=ns/name,... and deny=ns/name,... are policies that do so, at the
+// source's end if the record is egress.
 func (f *fixture) record(line string) (history.Record, error) {
 	r := history.Record{Kind: history.KindTrace, Verdict: uint8(flowpb.Verdict_FORWARDED), Packets: 1, Bytes: 60}
 	words := strings.Fields(line)
@@ -131,6 +137,9 @@ func (f *fixture) record(line string) (history.Record, error) {
 		return r, joinErrors(err, f.options(&r, words[2:]))
 	case "drop":
 		r.Kind, r.Verdict = history.KindDrop, uint8(flowpb.Verdict_DROPPED)
+		words = words[1:]
+	case "verdict":
+		r.Kind, r.Packets, r.Bytes = history.KindPolicy, 0, 0
 		words = words[1:]
 	}
 	if len(words) < 4 || words[2] != "->" {
@@ -216,6 +225,14 @@ func (f *fixture) options(r *history.Record, words []string) error {
 				return fmt.Errorf("option %s: %w", w, err)
 			}
 			continue
+		case "allow", "deny":
+			what.Policy = f.verdict(r, key == "allow", strings.Split(value, ","))
+			what.Egress = r.Direction == uint8(flowpb.TrafficDirection_EGRESS)
+			what.Ingress = !what.Egress
+			if key == "deny" {
+				r.Verdict = uint8(flowpb.Verdict_DROPPED)
+			}
+			continue
 		case "mac":
 			r.MACs = f.macs.Number(mac.Pair{Source: [6]byte{2, 0, 0, 0, 0, 1}, Destination: [6]byte{2, 0, 0, 0, 0, 2}})
 			continue
@@ -238,10 +255,29 @@ func (f *fixture) options(r *history.Record, words []string) error {
 			return fmt.Errorf("option %s: %w", w, err)
 		}
 	}
-	if r.Kind == history.KindDrop || what.Source.IsValid() {
+	if what != (fate.Fate{}) || r.Kind == history.KindDrop {
 		r.Fate = f.fates.Number(what)
 	}
 	return nil
+}
+
+// verdict returns what policies say that allow what is sent to port 80, or nothing.
+func (f *fixture) verdict(r *history.Record, allow bool, names []string) policy.Number {
+	part := policy.Part{Applies: true}
+	if allow {
+		part.Rules = []policy.Rule{{Ports: []policy.Port{{First: 80, Last: 80}}}}
+	}
+	for _, name := range names {
+		namespace, plain, _ := strings.Cut(name, "/")
+		f.policies.Set(policy.Policy{
+			Ref:     policy.Ref{Kind: policy.Network, Namespace: namespace, Name: plain},
+			Subject: policy.Pods{Namespace: namespace}, Ingress: part, Egress: part,
+		})
+	}
+	defer f.policies.Replace(policy.Network, nil)
+	return f.policies.Judge(policy.Query{
+		Source: endpoint.Number(r.Source), Destination: endpoint.Number(r.Destination), Protocol: r.Protocol, DestinationPort: r.DstPort,
+	})
 }
 
 func joinErrors(errs ...error) error {

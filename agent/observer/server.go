@@ -17,6 +17,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/observer/filter"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Names     *dns.Table
 	Fates     *fate.Table
 	MACs      *mac.Table
+	Policies  *policy.Table
 	// Events is what happened to the agent; nothing did if it is nil.
 	Events *event.Log
 
@@ -110,7 +112,7 @@ func New(c Config) *Server {
 	s := &Server{
 		c: c,
 		tables: lookup.Tables{
-			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Fates: c.Fates, MACs: c.MACs,
+			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Fates: c.Fates, MACs: c.MACs, Policies: c.Policies,
 			Node: peer.Name(c.Cluster, c.NodeName), Version: c.Version, Instance: c.Instance,
 			InterfaceName: c.InterfaceName, ReasonName: c.ReasonName, Symbol: c.Symbol,
 		},

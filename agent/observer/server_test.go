@@ -19,6 +19,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/internal/rpc"
 )
@@ -37,7 +38,7 @@ func serve(t *testing.T, h *history.History) (address string, stop func()) {
 	endpoints := endpoint.NewTable("prod")
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
 		History: h, Endpoints: endpoints, Services: service.NewTable("prod", endpoints),
-		Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
+		Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(), Policies: policy.NewTable(endpoints),
 		NodeName: "node-1", Cluster: "prod", Version: "0.1.0", Started: time.Now(),
 	}))
 	done := make(chan error, 1)

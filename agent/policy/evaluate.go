@@ -87,9 +87,9 @@ func (e *end) first(list []*compiled, rest func() Decision) Decision {
 			var d Decision
 			switch rules[i].action {
 			case Allow:
-				d = Decision{Result: Allowed, By: []Ref{c.Ref}}
+				d = Decision{Result: Allowed, By: []Ref{c.Ref}, Match: rules[i].match()}
 			case Deny:
-				d = Decision{Result: Denied, By: []Ref{c.Ref}}
+				d = Decision{Result: Denied, By: []Ref{c.Ref}, Match: rules[i].match()}
 			default:
 				d = rest()
 			}
@@ -104,28 +104,32 @@ func (e *end) first(list []*compiled, rest func() Decision) Decision {
 
 // any is what Network policies say: what none of them allows is denied.
 func (e *end) any(list []*compiled) Decision {
-	var allow []Ref
+	d := Decision{Result: Allowed}
 	unsure := false
 	for _, c := range list {
-		best := no
+		best, match := no, MatchNone
 		rules := c.parts[e.direction].rules
 		for i := range rules {
 			if best = max(best, e.matches(&rules[i])); best == yes {
+				match = rules[i].match()
 				break
 			}
 		}
-		if best == yes && len(allow) < maxNamed {
-			allow = append(allow, c.Ref)
+		if best == yes && len(d.By) == 0 {
+			d.Match = match
+		}
+		if best == yes && len(d.By) < maxNamed {
+			d.By = append(d.By, c.Ref)
 		}
 		unsure = unsure || best == maybe
 	}
 	switch {
-	case len(allow) > 0:
-		return Decision{Result: Allowed, By: allow}
+	case len(d.By) > 0:
+		return d
 	case unsure:
 		return Decision{}
 	}
-	d := Decision{Result: Denied}
+	d.Result = Denied
 	for _, c := range list[:min(len(list), maxNamed)] {
 		d.By = append(d.By, c.Ref)
 	}
@@ -151,6 +155,19 @@ func (e *end) matches(r *rule) answer {
 		}
 	}
 	return min(is, best)
+}
+
+// match is what the rule looks at.
+func (r *rule) match() Match {
+	switch {
+	case len(r.peers) == 0 && len(r.ports) == 0:
+		return MatchAll
+	case len(r.ports) == 0:
+		return MatchPeer
+	case len(r.peers) == 0:
+		return MatchPort
+	}
+	return MatchPeerPort
 }
 
 // isPeer tells whether the far end is a peer.

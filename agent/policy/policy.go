@@ -18,6 +18,17 @@ const (
 	Baseline
 )
 
+// String is the kind's name in the API.
+func (k Kind) String() string {
+	switch k {
+	case Admin:
+		return "AdminNetworkPolicy"
+	case Baseline:
+		return "BaselineAdminNetworkPolicy"
+	}
+	return "NetworkPolicy"
+}
+
 // Ref names a policy. Those of Admin and Baseline have no namespace.
 type Ref struct {
 	Kind            Kind

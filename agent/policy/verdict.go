@@ -42,6 +42,24 @@ func (v *Verdict) Allowed() Result {
 	return Unknown
 }
 
+// Match is what a policy that decides looks at. The numbers are those of Cilium's
+// pkg/monitor/api, which clients print the names of.
+type Match uint8
+
+// Matches.
+const (
+	// MatchNone is where no rule matched: an end is isolated, or left open.
+	MatchNone Match = iota
+	// MatchPeer is of a rule that names peers and no ports.
+	MatchPeer
+	// MatchPeerPort is of a rule that names both.
+	MatchPeerPort
+	// MatchPort is of a rule that names ports and no peers.
+	MatchPort
+	// MatchAll is of a rule that names neither.
+	MatchAll
+)
+
 // maxNamed is how many policies a Decision names at most: whoever may write them
 // can write thousands.
 const maxNamed = 16
@@ -56,13 +74,15 @@ type Decision struct {
 	// allows. It names the first 16, in the order in which they are asked. It is
 	// empty where no policy decides, and where it is not known which one does.
 	By []Ref
+	// Match is of the rule that decides, the first policy's if more than one does.
+	Match Match
 }
 
 // key is equal for equal verdicts.
 func (v *Verdict) key() string {
 	var b []byte
 	for _, d := range []*Decision{&v.Egress, &v.Ingress} {
-		b = append(b, '0'+byte(d.Result))
+		b = append(b, '0'+byte(d.Result), '0'+byte(d.Match))
 		b = strconv.AppendBool(b, d.Selected)
 		for _, r := range d.By {
 			b = append(b, '0'+byte(r.Kind))

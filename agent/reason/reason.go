@@ -91,6 +91,20 @@ func Of(name string) (r Reason, known bool) {
 	return Reason{}, false
 }
 
+// MayBePolicy tells whether a packet was dropped by a rule or a program that somebody
+// put in its way, as what enforces network policies does. The name is empty for
+// kernels without reasons.
+func MayBePolicy(name, function string) bool {
+	switch name {
+	case "NETFILTER_DROP", "TC_INGRESS", "TC_EGRESS", "XDP":
+		return true
+	case "":
+		// NF_HOOK's verdicts (net/netfilter/core.c).
+		return function == "nf_hook_slow"
+	}
+	return false
+}
+
 // At returns what is known of a reason where the kernel function that freed the
 // packet says more than the reason does.
 func At(name, function string) Reason {

@@ -18,6 +18,22 @@ func TestAt(t *testing.T) {
 			t.Errorf("%s at %s is Hubble's %d, want %d", tt.name, tt.function, got, tt.want)
 		}
 	}
+	for _, tt := range []struct {
+		name, function string
+		want           bool
+	}{
+		{"NETFILTER_DROP", "nft_do_chain", true},
+		{"TC_EGRESS", "__dev_queue_xmit", true},
+		{"XDP", "", true},
+		{"", "nf_hook_slow", true},
+		{"", "tcp_v4_rcv", false},
+		{"NO_SOCKET", "nf_hook_slow", false},
+		{"A_NEW_ONE", "", false},
+	} {
+		if got := MayBePolicy(tt.name, tt.function); got != tt.want {
+			t.Errorf("%q at %s may be a policy's: %v, want %v", tt.name, tt.function, got, tt.want)
+		}
+	}
 	for name, lost := range map[string]bool{"SKB_CONSUMED": false, "TCP_OLD_DATA": false, "NETFILTER_DROP": true, "A_NEW_ONE": true} {
 		if got := At(name, "").NoLoss == ""; got != lost {
 			t.Errorf("%s is a loss: %v, want %v", name, got, lost)

@@ -17,6 +17,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 	benchbpf "github.com/fovea-obs/fovea/hack/bench/bpf"
@@ -201,5 +202,6 @@ func newCounted() (*counted, error) {
 	})
 	return &counted{Ingest: ingest.Ingest{
 		History: hist, Endpoints: endpoints, Services: services, Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
+		Policies: policy.NewTable(endpoints),
 	}}, nil
 }

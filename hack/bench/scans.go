@@ -30,7 +30,7 @@ func benchIngestUnderQuery(ctx context.Context, _ string) (_ []result, err error
 		return nil, err
 	}
 	c := &counted{Ingest: ingest.Ingest{
-		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates, MACs: s.MACs,
+		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates, MACs: s.MACs, Policies: s.Policies,
 	}}
 	sender, err := startChild(ctx)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 )
@@ -46,7 +47,7 @@ func newNode() (*node, error) {
 	endpoints := endpoint.NewTable("default")
 	n := &node{ingest: &ingest.Ingest{
 		History: h, Endpoints: endpoints, Services: service.NewTable("default", endpoints),
-		Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
+		Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(), Policies: policy.NewTable(endpoints),
 	}}
 	for i := range n.pods {
 		n.start(i)

@@ -12,7 +12,7 @@
 //
 // What stands behind a number repeats. The messages of endpoints, which are the
 // longest, are kept by a [Factory] for all encoders of a server, for a few masks.
-// Those of services, names and drops an [Encoder] keeps itself, of so many as a
+// Those of services, names, drops and verdicts an [Encoder] keeps itself, of so many as a
 // bound allows, until their numbers may stand for something else: see
 // [Encoder.Renew].
 //

@@ -18,7 +18,7 @@ type Encoder struct {
 	source, destination *endpoints
 	services            [2]services
 	names               cache[[]byte]
-	drops               cache[dropped]
+	outcomes            cache[outcome]
 	translated, frames  cache[[]byte]
 	// interfaces are names by index, of one chunk.
 	interfaces cache[string]
@@ -49,7 +49,7 @@ func (e *Encoder) Renew() {
 	e.services[0].void()
 	e.services[1].void()
 	e.names.void()
-	e.drops.void()
+	e.outcomes.void()
 	e.translated.void()
 	e.frames.void()
 }
@@ -64,9 +64,9 @@ func (e *Encoder) Flow(b []byte, c *history.Columns, row int, sequence uint64) [
 // Message appends the bare flow.Flow for a row of c.
 func (e *Encoder) Message(b []byte, c *history.Columns, row int, sequence uint64) []byte {
 	want := &e.want
-	var d *dropped
-	if want.drop && c.Kind[row] == history.KindDrop {
-		d = e.dropped(c.Fate[row])
+	var o *outcome
+	if want.outcome && hasOutcome(c.Kind[row]) {
+		o = e.outcome(c.Kind[row], c.Verdict[row], c.Fate[row])
 	}
 	if want.flow.has(flowTime) {
 		b = appendTime(append(b, tag1(flowTime, typeBytes)), c.Time[row], want.time)
@@ -74,12 +74,12 @@ func (e *Encoder) Message(b []byte, c *history.Columns, row int, sequence uint64
 	if want.flow.has(flowVerdict) {
 		b = appendNumber(b, flowVerdict, uint64(c.Verdict[row]))
 	}
-	if d != nil && want.flow.has(flowDropReason) {
-		b = appendNumber(b, flowDropReason, d.reason)
+	if o != nil && want.flow.has(flowDropReason) {
+		b = appendNumber(b, flowDropReason, o.reason)
 	}
 	b = e.packet(b, c, row)
 	b = e.ends(b, c, row)
-	b = e.connection(b, c, row, d)
+	b = e.connection(b, c, row, o)
 	if n := c.Interface[row]; n != 0 && want.flow.has(flowInterface) {
 		b = e.netInterface(b, n)
 	}
@@ -88,11 +88,14 @@ func (e *Encoder) Message(b []byte, c *history.Columns, row int, sequence uint64
 		b = lookup.AppendUUID(b, e.tables.Instance, sequence)
 	}
 	b = append(b, e.fixed.emitter...)
+	if o != nil {
+		b = append(b, o.policies...)
+	}
 	if want.summary {
-		b = e.summary(b, c, row, d)
+		b = e.summary(b, c, row, o)
 	}
 	if want.extensions {
-		b = e.extension(b, c, row, d)
+		b = e.extension(b, c, row, o)
 	}
 	return b
 }
@@ -113,13 +116,13 @@ func (e *Encoder) ends(b []byte, c *history.Columns, row int) []byte {
 }
 
 // connection appends the fields from reply to is_reply.
-func (e *Encoder) connection(b []byte, c *history.Columns, row int, d *dropped) []byte {
+func (e *Encoder) connection(b []byte, c *history.Columns, row int, o *outcome) []byte {
 	want := &e.want
 	kind, flags := c.Kind[row], c.Flags[row]
 	if isReply(flags) && want.flow.has(flowReply) {
 		b = append(appendTag2(b, flowReply, typeVarint), 1)
 	}
-	b = e.event(b, kind, flags, d)
+	b = e.event(b, kind, flags, o)
 	if n := c.SourceService[row]; n != 0 && want.flow.has(flowSourceService) {
 		b = append(appendTag2(b, flowSourceService, typeBytes), e.services[0].get(e.tables, n)...)
 	}
@@ -129,11 +132,14 @@ func (e *Encoder) connection(b []byte, c *history.Columns, row int, d *dropped) 
 	if v := c.Direction[row]; v != 0 && want.flow.has(flowDirection) {
 		b = appendVarint(appendTag2(b, flowDirection, typeVarint), uint64(v))
 	}
-	if kind != history.KindDrop && want.flow.has(flowObservationPoint) {
+	if o != nil && o.match != 0 && want.flow.has(flowPolicyMatchType) {
+		b = append(appendTag2(b, flowPolicyMatchType, typeVarint), o.match)
+	}
+	if !hasOutcome(kind) && want.flow.has(flowObservationPoint) {
 		b = append(appendTag2(b, flowObservationPoint, typeVarint), byte(lookup.ObservationPoint(flags)))
 	}
-	if d != nil && d.reason != 0 && want.flow.has(flowDropReasonDesc) {
-		b = appendVarint(appendTag2(b, flowDropReasonDesc, typeVarint), d.reason)
+	if o != nil && o.reason != 0 && want.flow.has(flowDropReasonDesc) {
+		b = appendVarint(appendTag2(b, flowDropReasonDesc, typeVarint), o.reason)
 	}
 	if flags&history.FlagReplyKnown != 0 && want.flow.has(flowIsReply) {
 		b = appendIsReply(b, flags, want.isReply)
@@ -155,12 +161,12 @@ func appendIsReply(b []byte, flags history.Flags, f fields) []byte {
 }
 
 // event appends the event's type and sub-type.
-func (e *Encoder) event(b []byte, kind history.Kind, flags history.Flags, d *dropped) []byte {
+func (e *Encoder) event(b []byte, kind history.Kind, flags history.Flags, o *outcome) []byte {
 	switch {
-	case kind == history.KindDrop && d == nil:
-		return b
-	case kind == history.KindDrop:
-		return append(b, d.event...)
+	case !hasOutcome(kind):
+		return append(b, e.fixed.traces[tracePoint(flags)]...)
+	case o != nil:
+		return append(b, o.event...)
 	}
-	return append(b, e.fixed.traces[tracePoint(flags)]...)
+	return b
 }

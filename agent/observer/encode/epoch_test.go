@@ -10,6 +10,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -59,7 +60,7 @@ func TestReleasedNumbers(t *testing.T) {
 	}
 	same()
 	f.Fates.Release(func(uint32) bool { return false })
-	for reason := range uint32(8) {
+	for reason := range uint32(16) {
 		f.Fates.Number(fate.Fate{Reason: 100 + reason, Location: 0x1000})
 	}
 	same()
@@ -79,6 +80,32 @@ func TestReleasedNumbers(t *testing.T) {
 		if proto.Equal(part(before), part(after)) {
 			t.Errorf("%s: the number was not given to another", name)
 		}
+	}
+}
+
+// TestReleasedVerdict gives the number of a verdict to another.
+func TestReleasedVerdict(t *testing.T) {
+	f := newFixture()
+	c := &history.Columns{}
+	c.Kind[0], c.Verdict[0], c.Fate[0] = history.KindPolicy, 1, f.Fates.Number(f.judged(2))
+	e, want := NewFactory(f.Tables).New(nil), &reference{t: f.Tables}
+	before := want.response(c, 0, 1)
+	check(t, e.Flow(nil, c, 0, 1), before)
+	if len(before.GetFlow().GetIngressAllowedBy()) == 0 {
+		t.Fatalf("no policy allows %v", before)
+	}
+	old := f.Fates.At(c.Fate[0])
+	f.Fates.Release(func(uint32) bool { return false })
+	f.Policies.Release(func(policy.Number) bool { return false })
+	for i := 1; f.Policies.At(old.Policy) == f.Policies.At(policy.Unjudged); i++ {
+		f.judged(i)
+	}
+	c.Fate[0] = f.Fates.Number(old)
+	e.Renew()
+	after := want.response(c, 0, 1)
+	check(t, e.Flow(nil, c, 0, 1), after)
+	if proto.Equal(before, after) {
+		t.Error("the number was not given to another")
 	}
 }
 

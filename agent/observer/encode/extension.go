@@ -11,8 +11,9 @@ import (
 const structURL = "type.googleapis.com/google.protobuf.Struct"
 
 // extension is what Hubble's flow has no field for: the packets and bytes that
-// the flow stands for, the kernel's own words for a drop, and that the reply bit
-// was inferred. It is a Struct, which clients can print without knowing of it.
+// the flow stands for, the kernel's own words for a drop, and that what it says of
+// policies or the reply bit was inferred. It is a Struct, which clients can print
+// without knowing of it.
 type extension struct {
 	// text is the field of the flow, in which two numbers are missing.
 	text []byte
@@ -20,32 +21,49 @@ type extension struct {
 	bytes, packets int
 }
 
-// newExtension returns the extension of flows with a drop, which is a Struct,
-// or without, nil.
-func newExtension(w *wanted, drop []byte, inferred bool) extension {
+// newExtensions returns the extensions of flows with a drop, which is a Struct, or
+// without, nil: by whether the reply bit was inferred.
+func newExtensions(w *wanted, kind history.Kind, drop []byte, judged bool) [2]extension {
+	return [2]extension{newExtension(w, kind, drop, judged, false), newExtension(w, kind, drop, judged, true)}
+}
+
+func newExtension(w *wanted, kind history.Kind, drop []byte, judged, inferred bool) extension {
 	if !w.extensions {
 		return extension{}
 	}
 	var s []byte
-	s = appendEntry(s, "bytes", appendDouble(nil, valueNumber, 0))
-	bytesEnd := len(s)
+	var bytesEnd, packetsEnd int
+	counts := kind != history.KindPolicy
+	if counts {
+		s = appendEntry(s, "bytes", appendDouble(nil, valueNumber, 0))
+		bytesEnd = len(s)
+	}
 	if drop != nil {
 		s = appendEntry(s, "drop", appendBytes(nil, valueStruct, drop))
 	}
-	s = appendEntry(s, "packets", appendDouble(nil, valueNumber, 0))
-	packetsEnd := len(s)
+	if counts {
+		s = appendEntry(s, "packets", appendDouble(nil, valueNumber, 0))
+		packetsEnd = len(s)
+	}
+	isTrue := []byte{tag1(valueBool, typeVarint), 1}
+	if judged {
+		s = appendEntry(s, "policy_inferred", isTrue)
+	}
 	if inferred {
-		s = appendEntry(s, "reply_inferred", []byte{tag1(valueBool, typeVarint), 1})
+		s = appendEntry(s, "reply_inferred", isTrue)
 	}
 	var m []byte
 	if w.any.has(anyTypeURL) {
 		m = appendText(m, anyTypeURL, structURL)
 	}
-	if !w.any.has(anyValue) {
+	if !w.any.has(anyValue) || len(s) == 0 {
 		return extension{text: appendBytes(nil, flowExtensions, m)}
 	}
 	text := appendBytes(nil, flowExtensions, appendBytes(m, anyValue, s))
 	value := len(text) - len(s)
+	if !counts {
+		return extension{text: text}
+	}
 	return extension{text: text, bytes: value + bytesEnd - 8, packets: value + packetsEnd - 8}
 }
 
@@ -54,15 +72,15 @@ func appendEntry(b []byte, key string, value []byte) []byte {
 	return appendBytes(b, structFields, appendBytes(appendText(nil, entryKey, key), entryValue, value))
 }
 
-func (e *Encoder) extension(b []byte, c *history.Columns, row int, d *dropped) []byte {
+func (e *Encoder) extension(b []byte, c *history.Columns, row int, o *outcome) []byte {
 	const guessed = history.FlagReplyKnown | history.FlagGuessed
 	inferred := 0
 	if c.Flags[row]&guessed == guessed {
 		inferred = 1
 	}
 	x := &e.fixed.plain[inferred]
-	if c.Kind[row] == history.KindDrop {
-		x = &d.extensions[inferred]
+	if o != nil {
+		x = &o.extensions[inferred]
 	}
 	start := len(b)
 	b = append(b, x.text...)

@@ -59,7 +59,7 @@ func newFixed(t *lookup.Tables, w *wanted) fixed {
 	} {
 		f.traces[tracePoint(flags)] = eventType(t, w, history.KindTrace, flags, fate.None)
 	}
-	f.plain = [2]extension{newExtension(w, nil, false), newExtension(w, nil, true)}
+	f.plain = newExtensions(w, history.KindTrace, nil, false)
 	return f
 }
 

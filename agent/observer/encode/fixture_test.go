@@ -17,6 +17,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -32,7 +33,8 @@ func newFixture() *fixture {
 	endpoints := endpoint.NewTable("prod")
 	f.Tables = &lookup.Tables{
 		Endpoints: endpoints, Services: service.NewTable("prod", endpoints), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(),
-		Node: "prod/node-1.example.com", Version: "0.1.0",
+		Policies: policy.NewTable(endpoints),
+		Node:     "prod/node-1.example.com", Version: "0.1.0",
 		Instance: [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10},
 		InterfaceName: func(index uint32) string {
 			return map[uint32]string{7: "veth7", 8: "veth\xff8", 9: strings.Repeat("long", 100)}[index]
@@ -71,6 +73,9 @@ func (f *fixture) fill() {
 	f.fates = append(f.fates, f.Fates.Number(fate.Fate{Location: 1 << 12}),
 		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("192.0.2.1")}),
 		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"), Reason: 12}))
+	for i := range 8 {
+		f.fates = append(f.fates, f.Fates.Number(f.judged(i)))
+	}
 	f.macs = append(f.macs, f.MACs.Number(mac.Pair{Source: [6]byte{2, 0, 0xab, 1, 9, 0xff}, Destination: [6]byte{2, 1}}),
 		f.MACs.Number(mac.Pair{Source: [6]byte{1}}), f.MACs.Number(mac.Pair{Destination: [6]byte{0, 0, 0, 0, 0, 1}}))
 	f.Services.Replace(frontends)
@@ -81,6 +86,33 @@ func (f *fixture) fill() {
 			f.names = append(f.names, f.Names.Lookup(a, b))
 		}
 	}
+}
+
+// judged is what became of a connection between two pods that policies decide, of
+// which there are more with every i.
+func (f *fixture) judged(i int) fate.Fate {
+	for n := range i {
+		p := policy.Policy{Ref: policy.Ref{Kind: policy.Network, Namespace: "shop", Name: fmt.Sprintf("policy-%d", n)}, Subject: policy.Pods{Namespace: "shop"}}
+		p.Ingress.Applies, p.Egress.Applies = true, n%2 == 1
+		if i%4 == 3 {
+			p.Ref = policy.Ref{Kind: policy.Admin, Name: fmt.Sprintf("policy-%d", n)}
+		}
+		if i%2 == 0 {
+			p.Ingress.Rules = []policy.Rule{{Ports: []policy.Port{{First: 80, Last: 80}}}}
+			p.Egress.Rules = p.Ingress.Rules
+		}
+		f.Policies.Set(p)
+	}
+	out := fate.Fate{
+		Policy: f.Policies.Judge(policy.Query{
+			Source: endpoint.Number(f.endpoints[6]), Destination: endpoint.Number(f.endpoints[7]), Protocol: 6, DestinationPort: 80,
+		}),
+		Egress: i%3 != 0, Ingress: i%3 != 1,
+	}
+	if i > 4 {
+		out.Reason, out.Location = 12, 1<<12
+	}
+	return out
 }
 
 // random fills the rows of a chunk.
@@ -98,7 +130,7 @@ func (f *fixture) random(r *rand.Rand, c *history.Columns, rows int) {
 		c.MACs[i] = oneOf(r, f.macs...)
 		c.Protocol[i] = oneOf(r, 1, 2, 6, 17, 58, 112, 132, 47, uint8(r.Uint32()))
 		c.Verdict[i], c.Direction[i] = oneOf(r, 0, 1, 2, uint8(r.Uint32())), oneOf(r, 0, 1, 2, uint8(r.Uint32()))
-		c.Kind[i], c.Flags[i] = oneOf(r, history.KindTrace, history.KindDrop), history.Flags(r.Uint32N(1<<8))
+		c.Kind[i], c.Flags[i] = oneOf(r, history.KindTrace, history.KindDrop, history.KindPolicy), history.Flags(r.Uint32N(1<<8))
 	}
 }
 

@@ -29,12 +29,17 @@ const (
 	flowSourceService      = 20
 	flowDestinationService = 21
 	flowDirection          = 22
+	flowPolicyMatchType    = 23
 	flowObservationPoint   = 24
 	flowDropReasonDesc     = 25
 	flowIsReply            = 26
 	flowInterface          = 28
 	flowUUID               = 34
 	flowEmitter            = 41
+	flowEgressAllowedBy    = 21001
+	flowIngressAllowedBy   = 21002
+	flowEgressDeniedBy     = 21004
+	flowIngressDeniedBy    = 21005
 	flowSummary            = 100000
 	flowExtensions         = 150000
 
@@ -86,6 +91,10 @@ const (
 
 	eventTypeType = 1
 	eventTypeSub  = 2
+
+	policyName      = 1
+	policyNamespace = 2
+	policyKind      = 5
 
 	interfaceIndex = 1
 	interfaceName  = 2

@@ -23,9 +23,11 @@ func flowNumbers() numbers {
 		"time": flowTime, "verdict": flowVerdict, "drop_reason": flowDropReason, "ethernet": flowEthernet, "IP": flowIP, "l4": flowL4,
 		"source": flowSource, "destination": flowDestination, "Type": flowType, "node_name": flowNodeName,
 		"source_names": flowSourceNames, "destination_names": flowDestinationNames, "reply": flowReply, "event_type": flowEventType,
-		"source_service": flowSourceService, "destination_service": flowDestinationService, "traffic_direction": flowDirection,
+		"source_service": flowSourceService, "destination_service": flowDestinationService, "traffic_direction": flowDirection, "policy_match_type": flowPolicyMatchType,
 		"trace_observation_point": flowObservationPoint, "drop_reason_desc": flowDropReasonDesc, "is_reply": flowIsReply,
-		"interface": flowInterface, "uuid": flowUUID, "emitter": flowEmitter, "Summary": flowSummary, "extensions": flowExtensions,
+		"interface": flowInterface, "uuid": flowUUID, "emitter": flowEmitter,
+		"egress_allowed_by": flowEgressAllowedBy, "ingress_allowed_by": flowIngressAllowedBy,
+		"egress_denied_by": flowEgressDeniedBy, "ingress_denied_by": flowIngressDeniedBy, "Summary": flowSummary, "extensions": flowExtensions,
 	}
 }
 
@@ -57,6 +59,7 @@ func numberTable() map[proto.Message]numbers {
 		},
 		&flowpb.Workload{}:         {"name": workloadName, "kind": workloadKind},
 		&flowpb.Service{}:          {"name": serviceName, "namespace": serviceNamespace},
+		&flowpb.Policy{}:           {"name": policyName, "namespace": policyNamespace, "kind": policyKind},
 		&flowpb.CiliumEventType{}:  {"type": eventTypeType, "sub_type": eventTypeSub},
 		&flowpb.NetworkInterface{}: {"index": interfaceIndex, "name": interfaceName},
 		&flowpb.Emitter{}:          {"name": emitterName, "version": emitterVersion},

@@ -1,6 +1,7 @@
 package encode
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -103,9 +105,12 @@ func (r *reference) flow(c *history.Columns, row int, sequence uint64) *flowpb.F
 		f.Interface = &flowpb.NetworkInterface{Index: n, Name: strings.ToValidUTF8(t.InterfaceName(n), "\uFFFD")}
 	}
 	switch {
-	case c.Kind[row] == history.KindDrop:
-		f.DropReasonDesc = t.DropReason(c.Fate[row])
-		f.DropReason = uint32(f.DropReasonDesc)
+	case hasOutcome(c.Kind[row]):
+		if r.dropped(c, row) {
+			f.DropReasonDesc = t.DropReason(c.Fate[row])
+			f.DropReason = uint32(f.DropReasonDesc)
+		}
+		r.judge(f, c, row)
 	case flags&history.FlagNetwork != 0 && flags&history.FlagFromEndpoint != 0:
 		f.TraceObservationPoint = flowpb.TraceObservationPoint_TO_NETWORK
 	case flags&history.FlagNetwork != 0:
@@ -181,20 +186,89 @@ func (r *reference) service(number uint32) *flowpb.Service {
 
 func (r *reference) summary(c *history.Columns, row int) string {
 	s := packetSummary(c, row)
-	if c.Kind[row] != history.KindDrop {
+	if !hasOutcome(c.Kind[row]) {
 		return s
 	}
 	d := r.t.Fates.At(c.Fate[row])
-	s += "; " + r.t.KernelReason(d)
-	if where := r.t.Location(d); where != "" {
-		s += " at " + where
+	if r.dropped(c, row) {
+		s += "; " + r.t.KernelReason(d)
+		if where := r.t.Location(d); where != "" {
+			s += " at " + where
+		}
+	}
+	for i, d := range r.decisions(c, row) {
+		if d == nil {
+			continue
+		}
+		result := "allowed"
+		if d.Result == policy.Denied {
+			result = "denied"
+		}
+		s += "; inferred: " + []string{"egress", "ingress"}[i] + " " + result
+		var names []string
+		for _, by := range d.By {
+			name := by.Namespace + "/" + by.Name
+			names = append(names, by.Kind.String()+" "+strings.TrimPrefix(name, "/"))
+		}
+		if len(names) > 0 {
+			s += " by " + strings.Join(names[:min(3, len(names))], ", ")
+		}
+		if len(names) > 3 {
+			s += fmt.Sprintf(" and %d more", len(names)-3)
+		}
 	}
 	return s
 }
 
+// dropped tells whether a flow of a drop or a verdict is of what was dropped.
+func (r *reference) dropped(c *history.Columns, row int) bool {
+	return c.Kind[row] == history.KindDrop || c.Verdict[row] == uint8(flowpb.Verdict_DROPPED)
+}
+
+// decisions are those at the two ends that are part of what became of a packet, nil
+// if not.
+func (r *reference) decisions(c *history.Columns, row int) (ends [2]*policy.Decision) {
+	f := r.t.Fates.At(c.Fate[row])
+	v := r.t.Policies.At(f.Policy)
+	if f.Egress {
+		ends[0] = &v.Egress
+	}
+	if f.Ingress {
+		ends[1] = &v.Ingress
+	}
+	return ends
+}
+
+// judge writes which policies decide, of the kind of each end and result.
+func (r *reference) judge(f *flowpb.Flow, c *history.Columns, row int) {
+	list := func(d *policy.Decision, result policy.Result) (out []*flowpb.Policy) {
+		if d == nil || d.Result != result {
+			return nil
+		}
+		for _, by := range d.By {
+			out = append(out, &flowpb.Policy{Name: by.Name, Namespace: by.Namespace, Kind: by.Kind.String()})
+		}
+		return out
+	}
+	ends := r.decisions(c, row)
+	f.EgressAllowedBy, f.EgressDeniedBy = list(ends[0], policy.Allowed), list(ends[0], policy.Denied)
+	f.IngressAllowedBy, f.IngressDeniedBy = list(ends[1], policy.Allowed), list(ends[1], policy.Denied)
+	for _, d := range ends {
+		if d != nil && c.Kind[row] == history.KindPolicy {
+			f.PolicyMatchType = uint32(d.Match)
+		}
+	}
+}
+
 func (r *reference) extensions(c *history.Columns, row int) *anypb.Any {
 	all := map[string]any{"packets": float64(c.Packets[row]), "bytes": float64(c.Bytes[row])}
-	if c.Kind[row] == history.KindDrop {
+	if c.Kind[row] == history.KindPolicy {
+		clear(all)
+	}
+	if hasOutcome(c.Kind[row]) && r.decisions(c, row) != [2]*policy.Decision{} {
+		all["policy_inferred"] = true
+	}
+	if hasOutcome(c.Kind[row]) && r.dropped(c, row) {
 		d := r.t.Fates.At(c.Fate[row])
 		words := map[string]any{"reason": r.t.KernelReason(d)}
 		if where := r.t.Location(d); where != "" {

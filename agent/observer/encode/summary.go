@@ -7,16 +7,16 @@ import (
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 )
 
-// summary appends the line that clients print of a flow: what the packet is and,
-// of a drop, the kernel's reason and where.
-func (e *Encoder) summary(b []byte, c *history.Columns, row int, d *dropped) []byte {
+// summary appends the line that clients print of a flow: what the packet is, of a
+// drop the kernel's reason and where, and what policies say.
+func (e *Encoder) summary(b []byte, c *history.Columns, row int, o *outcome) []byte {
 	text := e.packetSummary(c, row)
 	b = appendTag3(b, flowSummary, typeBytes)
-	if c.Kind[row] != history.KindDrop {
+	if o == nil {
 		return append(appendVarint(b, uint64(len(text))), text...)
 	}
-	b = appendVarint(b, uint64(len(text)+len(d.summary)))
-	return append(append(b, text...), d.summary...)
+	b = appendVarint(b, uint64(len(text)+len(o.summary)))
+	return append(append(b, text...), o.summary...)
 }
 
 // packetSummary returns what a packet is.

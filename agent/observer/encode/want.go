@@ -20,9 +20,12 @@ type wanted struct {
 	sourceService, destinationService fields
 	event, netInterface, emitter      fields
 
-	// names says that those of an end are wanted, drop that something is of what
-	// is known of drops.
-	names, drop bool
+	// allowedBy and deniedBy are of egress and ingress.
+	allowedBy, deniedBy [2]bool
+
+	// names says that those of an end are wanted, outcome that something is of what
+	// is known of drops and of policies.
+	names, outcome bool
 }
 
 func newWanted(m Mask) wanted {
@@ -54,7 +57,9 @@ func newWanted(m Mask) wanted {
 		emitter:            m.under("emitter").of(&flowpb.Emitter{}),
 	}
 	w.names = w.flow.has(flowSourceNames) || w.flow.has(flowDestinationNames)
-	w.drop = w.flow.has(flowDropReason) || w.flow.has(flowDropReasonDesc) || w.flow.has(flowEventType) ||
-		w.summary || w.extensions
+	w.allowedBy = [2]bool{m.has("egress_allowed_by"), m.has("ingress_allowed_by")}
+	w.deniedBy = [2]bool{m.has("egress_denied_by"), m.has("ingress_denied_by")}
+	w.outcome = w.flow.has(flowDropReason) || w.flow.has(flowDropReasonDesc) || w.flow.has(flowEventType) ||
+		w.flow.has(flowPolicyMatchType) || w.allowedBy != [2]bool{} || w.deniedBy != [2]bool{} || w.summary || w.extensions
 	return w
 }

@@ -228,9 +228,13 @@ func (c *builder) eventType(wanted []*flowpb.EventTypeFilter) error {
 		}
 	}
 	dropped := c.set(c.t.Fates.Len, func(number uint32) bool { return fits(history.KindDrop, 0, number) })
+	verdicts := fits(history.KindPolicy, 0, 0)
 	return c.add(where(func(b *block, row int) bool {
-		if b.Kind[row] == history.KindDrop {
+		switch b.Kind[row] {
+		case history.KindDrop:
 			return dropped.has(b.Fate[row])
+		case history.KindPolicy:
+			return verdicts
 		}
 		return traces[b.Flags[row]] != 0
 	}))

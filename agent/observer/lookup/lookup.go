@@ -11,6 +11,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -23,6 +24,7 @@ type Tables struct {
 	Names     *dns.Table
 	Fates     *fate.Table
 	MACs      *mac.Table
+	Policies  *policy.Table
 
 	// Node is the node's name, as Hubble writes it: see peer.Name.
 	Node string
@@ -42,12 +44,12 @@ type Tables struct {
 
 // Epoch changes when what was remembered of a number is void: see package
 // intern.
-type Epoch [5]uint64
+type Epoch [6]uint64
 
 // Epoch returns the present epoch. A reader asks for it after it got hold of a
 // chunk.
 func (t *Tables) Epoch() Epoch {
-	return Epoch{t.Endpoints.Epoch(), t.Services.Epoch(), t.Names.Epoch(), t.Fates.Epoch(), t.MACs.Epoch()}
+	return Epoch{t.Endpoints.Epoch(), t.Services.Epoch(), t.Names.Epoch(), t.Fates.Epoch(), t.MACs.Epoch(), t.Policies.Epoch()}
 }
 
 // maxValue is how much of a value an error repeats: headers, in which errors are

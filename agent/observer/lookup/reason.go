@@ -14,6 +14,7 @@ import (
 const (
 	EventDrop   = 1
 	EventTrace  = 4
+	EventPolicy = 5
 	EventAccess = 129
 
 	traceToEndpoint   = 0
@@ -29,12 +30,16 @@ const otherDrop = 255
 
 // DropReason is Hubble's reason for the drop of a record: unknown for None, and where
 // none says the same as the kernel's. The kernel never says that a policy denied a
-// packet: NETFILTER_DROP is whatever a rule of netfilter dropped.
+// packet, as NETFILTER_DROP is whatever a rule of netfilter dropped: it is told where
+// the policies themselves explain the drop.
 func (t *Tables) DropReason(number uint32) flowpb.DropReason {
 	if number == fate.None {
 		return flowpb.DropReason_DROP_REASON_UNKNOWN
 	}
 	f := t.Fates.At(number)
+	if f.Judged() {
+		return flowpb.DropReason_POLICY_DENIED
+	}
 	return flowpb.DropReason(reason.At(t.ReasonName(f.Reason), t.Location(f)).Hubble)
 }
 
@@ -46,6 +51,8 @@ func (t *Tables) EventType(kind history.Kind, flags history.Flags, number uint32
 			return EventDrop, int32(known)
 		}
 		return EventDrop, otherDrop
+	case kind == history.KindPolicy:
+		return EventPolicy, 0
 	case flags&(history.FlagNetwork|history.FlagFromEndpoint) == history.FlagNetwork:
 		return EventTrace, traceFromNetwork
 	case flags&history.FlagNetwork != 0:

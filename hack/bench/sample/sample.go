@@ -15,6 +15,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -43,6 +44,7 @@ type Sample struct {
 	Names     *dns.Table
 	Fates     *fate.Table
 	MACs      *mac.Table
+	Policies  *policy.Table
 }
 
 // New makes a sample of so many flows, the oldest of a full one.
@@ -55,6 +57,7 @@ func New(flows int) (*Sample, error) {
 	}
 	s := &Sample{History: h, Endpoints: endpoint.NewTable(cluster), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable()}
 	s.Services = service.NewTable(cluster, s.Endpoints)
+	s.Policies = policy.NewTable(s.Endpoints)
 	g := newGenerator(s)
 	for i := range flows {
 		r := g.record(i)
@@ -66,7 +69,7 @@ func New(flows int) (*Sample, error) {
 // Server serves the sample.
 func (s *Sample) Server() *observer.Server {
 	return observer.New(observer.Config{
-		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates, MACs: s.MACs,
+		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates, MACs: s.MACs, Policies: s.Policies,
 		NodeName: "node-1", Cluster: cluster, Version: "0.1.0",
 		Instance: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Started: begin(),
 		InterfaceName: func(index uint32) string { return "veth" + strconv.Itoa(int(index)) },

@@ -46,7 +46,7 @@ func differences() []difference {
 			what: "an address that is written in another way than flows have it",
 			why:  "it is that address, but upstream compares the text",
 			applies: func(d protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-				return named(d, "_ip") && anyOf(v, func(v protoreflect.Value) bool { return asInFlows(v.String()) != v.String() })
+				return named(d, "_ip", "_ip_xlated") && anyOf(v, func(v protoreflect.Value) bool { return asInFlows(v.String()) != v.String() })
 			},
 			instead: func(_ protoreflect.FieldDescriptor, v protoreflect.Value) {
 				for i := range v.List().Len() {

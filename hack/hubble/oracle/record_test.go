@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
 	"github.com/fovea-obs/fovea/agent/observer"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -24,15 +26,18 @@ type tables struct {
 	names     *dns.Table
 	fates     *fate.Table
 	macs      *mac.Table
+	policies  *policy.Table
 
 	endpointNumbers []endpoint.Number
 	serviceNumbers  []service.Number
 	nameNumbers     []uint32
+	verdictNumbers  []policy.Number
 }
 
 func newTables(u *universe) *tables {
 	t := &tables{endpoints: endpoint.NewTable(u.cluster), names: dns.NewTable(), fates: fate.NewTable(), macs: mac.NewTable()}
 	t.services = service.NewTable(u.cluster, t.endpoints)
+	t.policies = policy.NewTable(t.endpoints)
 	t.endpointNumbers = []endpoint.Number{endpoint.Unknown, endpoint.World, endpoint.Host, endpoint.RemoteNode}
 	for _, e := range u.endpoints {
 		t.endpointNumbers = append(t.endpointNumbers, t.endpoints.Hold(e))
@@ -51,6 +56,7 @@ func newTables(u *universe) *tables {
 		t.serviceNumbers = append(t.serviceNumbers, t.services.Lookup(frontend(i).Address, 0, 0))
 	}
 	t.nameNumbers = t.namesOf(u.names)
+	t.verdictNumbers = t.verdicts()
 	return t
 }
 
@@ -74,9 +80,26 @@ func (t *tables) namesOf(names []string) []uint32 {
 	return numbers
 }
 
+// verdicts are those of policies that each let pods be sent to one port more than the
+// one before.
+func (t *tables) verdicts() (all []policy.Number) {
+	for port := range uint16(3) {
+		t.policies.Set(policy.Policy{
+			Ref:     policy.Ref{Kind: policy.Network, Namespace: "shop", Name: fmt.Sprintf("port-%d", port)},
+			Subject: policy.Pods{Namespace: "shop"},
+			Ingress: policy.Part{Applies: true, Rules: []policy.Rule{{Ports: []policy.Port{{First: port, Last: port}}}}},
+			Egress:  policy.Part{Applies: true},
+		})
+		for _, e := range t.endpointNumbers {
+			all = append(all, t.policies.Judge(policy.Query{Source: e, Destination: t.endpointNumbers[len(t.endpointNumbers)-1], Protocol: 6, DestinationPort: port}))
+		}
+	}
+	return all
+}
+
 // configure says what the server needs to make flows of the records.
 func (t *tables) configure(u *universe, c *observer.Config) {
-	c.Endpoints, c.Services, c.Names, c.Fates, c.MACs = t.endpoints, t.services, t.names, t.fates, t.macs
+	c.Endpoints, c.Services, c.Names, c.Fates, c.MACs, c.Policies = t.endpoints, t.services, t.names, t.fates, t.macs, t.policies
 	c.InterfaceName = func(index uint32) string { return u.interfaces[index] }
 	c.ReasonName = func(reason uint32) string { return u.reasons[reason] }
 	c.Symbol = func(address uint64) string { return u.symbols[address] }
@@ -102,6 +125,15 @@ func (t *tables) record(r *rand.Rand, u *universe) history.Record {
 	if chance(r, 0.3) {
 		out.Kind, out.Verdict = history.KindDrop, uint8(flowpb.Verdict_DROPPED)
 		out.Fate = t.fates.Number(fate.Fate{Reason: oneOf(r, keys(u.reasons)), Location: oneOf(r, keys(u.symbols))})
+	}
+	if chance(r, 0.2) {
+		out.Kind = oneOf(r, []history.Kind{history.KindDrop, history.KindPolicy})
+		if out.Kind == history.KindDrop || chance(r, 0.5) {
+			out.Verdict = uint8(flowpb.Verdict_DROPPED)
+		}
+		out.Fate = t.fates.Number(fate.Fate{
+			Reason: oneOf(r, keys(u.reasons)), Policy: oneOf(r, t.verdictNumbers), Egress: chance(r, 0.5), Ingress: chance(r, 0.5),
+		})
 	}
 	if chance(r, 0.1) {
 		out.Verdict = uint8(oneOf(r, keys(flowpb.Verdict_name)))
