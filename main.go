@@ -120,6 +120,7 @@ func agentFlags(flags *pflag.FlagSet, cfg *agent.Config, log *logging) {
 	flags.Var(config.List(&cfg.Interfaces), "interfaces", "patterns of the names of interfaces to follow, and with ! before it of those not to; by default veths that lead to another network namespace, and for the node's own traffic those of default routes and overlays")
 	config.Switch(flags, &cfg.Overlay, "overlay", "also tell the packets between nodes that carry others: VXLAN, Geneve, WireGuard, IPsec, GRE, IP in IP")
 	flags.Var(config.List(&cfg.DropReasons), "drop-reasons", "names of the kernel's drop reasons to tell though they are no loss to anyone, and with ! before it not to tell though they are")
+	flags.Var(config.Count(&cfg.NFLOGGroup), "nflog-group", "NFLOG group to which an engine of network policies logs what it denies, as kube-router does to 100; 0 for none")
 	flags.StringVar(&cfg.SocketPath, "socket-path", cfg.SocketPath, "unix socket to serve on; empty for none")
 	flags.StringVar(&cfg.ListenAddress, "listen-address", cfg.ListenAddress, "TCP address to serve on; empty for none")
 	config.Switch(flags, &cfg.DisableServerTLS, "disable-server-tls", "serve the TCP address in plaintext")

@@ -31,7 +31,6 @@ import (
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/policy"
-	"github.com/fovea-obs/fovea/agent/reason"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/agent/static"
 	"github.com/fovea-obs/fovea/internal/rpc"
@@ -123,11 +122,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{
 				History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
-				Policies:  policies,
+				Policies: policies, MayBePolicy: dp.MayBePolicy, Logged: dp.Logged,
 				Translate: dp.Translate,
-				MayBePolicy: func(number uint32, location uint64) bool {
-					return reason.MayBePolicy(dp.ReasonName(number), dp.Symbol(location))
-				},
 			})
 		},
 	}
@@ -175,6 +171,7 @@ func datapathConfig(cfg Config, endpoints *endpoint.Table, log *slog.Logger) dat
 		Aggregate:   cfg.Aggregation == AggregateConnection,
 		Interval:    cfg.AggregationInterval,
 		Overlay:     cfg.Overlay,
+		LogGroup:    uint16(cfg.NFLOGGroup),
 		Connections: cfg.Connections,
 		RingSize:    int(cfg.RingSize),
 		Interfaces:  endpoints,

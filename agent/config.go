@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path"
@@ -102,6 +103,10 @@ type Config struct {
 	// are no loss to anyone, as TCP_OLD_DATA, and with ! or - before it those that
 	// are not told though they are.
 	DropReasons []string
+	// NFLOGGroup is the group of NFLOG to which an engine of network policies logs
+	// what it denies, as kube-router does to 100; 0 for none. Only one process can
+	// listen to a group.
+	NFLOGGroup int
 	// History is the memory for flows, in bytes.
 	History int64
 	// Aggregation says what is reported, AggregationInterval how often a
@@ -161,6 +166,7 @@ func (c *Config) Validate() error {
 		fmt.Sprintf("an absolute path of at most %d bytes, or empty for none", maxSocketPath))
 	check(c.CRISocket == "" || c.EndpointsFile == "", "cri-socket", c.CRISocket,
 		"no endpoints beside it: each says who is there")
+	check(c.NFLOGGroup >= 0 && c.NFLOGGroup <= math.MaxUint16, "nflog-group", strconv.Itoa(c.NFLOGGroup), "1 to 65535, or 0 for none")
 	for _, p := range c.Interfaces {
 		check(isPattern(p), "interfaces", p, "glob patterns of interface names such as veth*, with ! before what is excluded")
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/fovea-obs/fovea/agent/reason"
 	"github.com/fovea-obs/fovea/bpf"
 )
 
@@ -36,6 +38,8 @@ type Config struct {
 	// TellReasons and IgnoreReasons are drop reasons that are told though they are
 	// no loss, and not told though they are.
 	TellReasons, IgnoreReasons []string
+	// LogGroup is the group of NFLOG to which rules log what they drop; 0 for none.
+	LogGroup uint16
 	// Connections is how many are tracked at most of IPv4, and as many of IPv6,
 	// each direction at each endpoint for itself: 136 bytes of kernel memory
 	// each, and 160 for each of IPv6 that is there.
@@ -90,7 +94,9 @@ type Datapath struct {
 	ring   *ring
 	losses losses
 	links  []io.Closer // of the drop probe and the sweeps
-	iters  []*link.Iter
+	// packetLog is nil where none is listened to.
+	packetLog *packetLog
+	iters     []*link.Iter
 
 	ready chan struct{}
 }
@@ -131,6 +137,13 @@ func Open(cfg Config) (_ *Datapath, err error) {
 		d.leaveNetwork()
 	}
 	d.attachProbes()
+	if cfg.LogGroup != 0 {
+		if d.packetLog, err = openPacketLog(cfg.NetNS, cfg.LogGroup); err != nil {
+			d.miss("logged packets", err)
+		} else {
+			d.links = append(d.links, d.packetLog)
+		}
+	}
 	if !d.symbols.readable() {
 		d.log.Info("Drops are told without the kernel function: its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
 	}
@@ -204,6 +217,25 @@ func (d *Datapath) Degraded() []string {
 // ReasonName returns the kernel's name of a drop reason, without its prefix
 // SKB_DROP_REASON_, or "".
 func (d *Datapath) ReasonName(reason uint32) string { return d.reasons.name(reason) }
+
+// MayBePolicy tells whether what enforces network policies may have dropped a packet,
+// by its reason and the kernel address that freed it.
+func (d *Datapath) MayBePolicy(number uint32, location uint64) bool {
+	if number == 0 {
+		return reason.MayBePolicy("", d.Symbol(location))
+	}
+	name := d.ReasonName(number)
+	return name != "" && reason.MayBePolicy(name, "")
+}
+
+// Logged returns what a rule logged of the packet of a drop, or "". It is for one
+// goroutine.
+func (d *Datapath) Logged(e *bpf.FoveaEvent) string {
+	if d.packetLog == nil {
+		return ""
+	}
+	return d.packetLog.of(e, time.Now())
+}
 
 // Symbol returns the kernel function that an address lies in, or "".
 func (d *Datapath) Symbol(addr uint64) string { return d.symbols.name(addr) }

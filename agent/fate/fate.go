@@ -7,6 +7,7 @@ package fate
 import (
 	"net/netip"
 
+	"github.com/fovea-obs/fovea/agent/engine"
 	"github.com/fovea-obs/fovea/agent/intern"
 	"github.com/fovea-obs/fovea/agent/policy"
 )
@@ -28,6 +29,9 @@ type Fate struct {
 	// node's to make.
 	Policy          policy.Number
 	Egress, Ingress bool
+	// Said is what the engine said of packets that it dropped, in the place of what
+	// Policy stands for.
+	Said engine.Word
 }
 
 // Judged tells whether policies decide the fate.

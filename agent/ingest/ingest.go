@@ -44,6 +44,9 @@ type Ingest struct {
 	// MayBePolicy tells whether a drop, by the kernel's reason and its location, is one
 	// that network policies may explain; nil if none is.
 	MayBePolicy func(reason uint32, location uint64) bool
+	// Logged returns what a rule logged of the packet of a drop, or ""; nil if nothing
+	// is heard of that.
+	Logged func(*bpf.FoveaEvent) string
 	// Translate asks the kernel about connections, as datapath.Translate does;
 	// nil if it cannot be asked.
 	Translate func([]bpf.FoveaTranslation)
@@ -92,7 +95,7 @@ func (in *Ingest) Event(e *bpf.FoveaEvent, at int64) {
 	cause := bpf.FoveaEventCause(e.Cause)
 	begins := begins(r, cause)
 	if r.Kind == history.KindDrop {
-		begins = in.explain(r, fate.Fate{Reason: e.DropReason, Location: e.Location}) && begins
+		begins = in.explain(r, e) && begins
 	}
 	open := in.settle(cause == bpf.FoveaEventCauseCAUSE_NEW || begins)
 	in.append(held{in.record, e.Packets, in.seen, open, begins})

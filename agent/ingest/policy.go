@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/engine"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/policy"
@@ -50,18 +52,20 @@ func query(r *history.Record) policy.Query {
 }
 
 // explain tells in the record of a drop which policies deny its connection, and
-// whether any do. Only the ends on this node count: what the other's policies say is
-// enforced where it is.
-func (in *Ingest) explain(r *history.Record, f fate.Fate) bool {
-	if r.Flags&(history.FlagReplyKnown|history.FlagReply) == history.FlagReplyKnown|history.FlagReply ||
-		r.Has(history.FlagNoPorts) || !in.mayBePolicy(f) {
+// whether any do: the one that the engine named, or those that are so by inference.
+// Only the ends on this node count: what the other's policies say is enforced where
+// it is.
+func (in *Ingest) explain(r *history.Record, e *bpf.FoveaEvent) bool {
+	f := fate.Fate{Reason: e.DropReason, Location: e.Location}
+	if !in.mayBePolicy(f) {
 		return false
 	}
-	f.Policy = in.Policies.Judge(query(r))
-	v := in.Policies.At(f.Policy)
-	f.Egress = v.Egress.Result == policy.Denied && in.isHere(r.Source)
-	f.Ingress = v.Ingress.Result == policy.Denied && in.isHere(r.Destination)
-	if !f.Judged() {
+	f.Said = in.said(e)
+	explained := in.infer
+	if f.Said != (engine.Word{}) {
+		explained = in.believe
+	}
+	if !explained(r, &f) {
 		return false
 	}
 	r.Fate = in.fate(f)
@@ -71,6 +75,58 @@ func (in *Ingest) explain(r *history.Record, f fate.Fate) bool {
 		r.Direction = directionEgress
 	}
 	return true
+}
+
+// believe finds the end whose policy the engine named: one that the policy denies by
+// inference too, else the one that the record is seen from. Where policies select the
+// ends and all allow the connection, the engine has not had its last word: it logs what
+// one policy does not let pass before the next one does, and something else dropped
+// the packet.
+func (in *Ingest) believe(r *history.Record, f *fate.Fate) bool {
+	v := in.Policies.At(in.Policies.Judge(query(r)))
+	selected, allowed := false, true
+	for _, end := range []struct {
+		number uint32
+		d      *policy.Decision
+		is     *bool
+	}{{r.Source, &v.Egress, &f.Egress}, {r.Destination, &v.Ingress, &f.Ingress}} {
+		if !in.isHere(end.number) {
+			continue
+		}
+		*end.is = end.d.Result == policy.Denied && slices.Contains(end.d.By, f.Said.Policy)
+		selected = selected || end.d.Selected
+		allowed = allowed && end.d.Result == policy.Allowed
+	}
+	if selected && allowed {
+		f.Said = engine.Word{}
+		return false
+	}
+	if !f.Judged() {
+		f.Egress = r.Direction == directionEgress
+		f.Ingress = !f.Egress
+	}
+	return true
+}
+
+// infer asks the policies, and tells whether they explain the drop.
+func (in *Ingest) infer(r *history.Record, f *fate.Fate) bool {
+	if r.Flags&(history.FlagReplyKnown|history.FlagReply) == history.FlagReplyKnown|history.FlagReply ||
+		r.Has(history.FlagNoPorts) {
+		return false
+	}
+	f.Policy = in.Policies.Judge(query(r))
+	v := in.Policies.At(f.Policy)
+	f.Egress = v.Egress.Result == policy.Denied && in.isHere(r.Source)
+	f.Ingress = v.Ingress.Result == policy.Denied && in.isHere(r.Destination)
+	return f.Judged()
+}
+
+// said returns what an engine logged of the packet of a drop.
+func (in *Ingest) said(e *bpf.FoveaEvent) (w engine.Word) {
+	if in.Logged != nil {
+		w, _ = engine.Read(in.Logged(e))
+	}
+	return w
 }
 
 func (in *Ingest) mayBePolicy(f fate.Fate) bool {

@@ -168,6 +168,41 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestEngine has an engine say of a drop by which policy it is.
+func TestEngine(t *testing.T) {
+	const inward, outward, other = "DROP by policy shop/in", "DROP by policy shop/out", "DROP by policy bank/other"
+	for name, tt := range map[string]struct {
+		what   string
+		iface  uint32
+		flags  uint8
+		logged string
+		want   string
+	}{
+		"as inferred":        {"drop 10.1.0.3:1 to 10.1.0.1:81", ifWeb, local, inward, "ingress: shop/in by kube-router"},
+		"one of two":         {"drop [fd00::2]:1 to 10.1.0.1:81", ifDB, from | local, inward, "ingress: shop/in by kube-router"},
+		"the other":          {"drop [fd00::2]:1 to 10.1.0.1:81", ifDB, from | local, outward, "egress: shop/out by kube-router"},
+		"let in by another":  {"drop 10.1.0.3:1 to 10.1.0.1:80", ifWeb, local, inward, "ingress"},
+		"a policy not known": {"drop 10.1.0.1:1 to 10.1.0.3:80", ifWeb, from | local, other, "egress: bank/other by kube-router"},
+		"of nobody known":    {"drop 198.51.100.1:1 to 198.51.100.2:1", ifUnknown, from, other, "ingress: bank/other by kube-router"},
+		"no engine's words":  {"drop 10.1.0.3:1 to 10.1.0.1:80", ifWeb, local, "dropped", "ingress"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newJudged(t)
+			in.Logged = func(*bpf.FoveaEvent) string { return tt.logged }
+			in.Event(event{tt.what, tt.iface, tt.flags, func(e *bpf.FoveaEvent) { e.TcpFlags = ack }}.kernel(t), second(1))
+			r := in.last(t)
+			f := in.Fates.At(r.Fate)
+			got := []string{"unknown", "ingress", "egress"}[r.Direction]
+			if f.Judged() {
+				got += ": " + f.Said.Policy.String() + " by " + f.Said.Engine
+			}
+			if got != tt.want || f.Judged() && f.Egress == f.Ingress {
+				t.Errorf("%s (%+v), want %s", got, f, tt.want)
+			}
+		})
+	}
+}
+
 // TestPolicyBehindService asks policies for the pod behind a Service, at its own
 // port, once that is known.
 func TestPolicyBehindService(t *testing.T) {

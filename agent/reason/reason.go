@@ -92,14 +92,14 @@ func Of(name string) (r Reason, known bool) {
 }
 
 // MayBePolicy tells whether a packet was dropped by a rule or a program that somebody
-// put in its way, as what enforces network policies does. The name is empty for
-// kernels without reasons.
+// put in its way, as what enforces network policies does. For kernels without reasons,
+// whose name is empty, the function decides.
 func MayBePolicy(name, function string) bool {
 	switch name {
 	case "NETFILTER_DROP", "TC_INGRESS", "TC_EGRESS", "XDP":
 		return true
 	case "":
-		// NF_HOOK's verdicts (net/netfilter/core.c).
+		// Verdicts of hooks (net/netfilter/core.c).
 		return function == "nf_hook_slow"
 	}
 	return false

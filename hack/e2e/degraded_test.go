@@ -33,6 +33,13 @@ func TestDegraded(t *testing.T) {
 		f.report(t)
 		wantMissing(t, a.Client, l, "the node's own traffic", "drops", "idle connections")
 	})
+	t.Run("somebody else listens", func(t *testing.T) {
+		s := newShop(t)
+		startAgent(t, s.agentConfig(t, s.near, "--nflog-group", "7"))
+		c := s.agentConfig(t, s.near, "--nflog-group", "7")
+		c.Dir = t.TempDir()
+		wantMissing(t, startAgent(t, c).Client, c.Log.(*log), "logged packets")
+	})
 	t.Run("no right to read the kernel", func(t *testing.T) {
 		s := newShop(t)
 		c, l := s.restricted(t, unix.CAP_BPF, unix.CAP_NET_ADMIN)

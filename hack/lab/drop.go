@@ -37,6 +37,8 @@ type Drop struct {
 	Port                uint16       // destination port, 0 for any; needs Protocol
 	Action              Action
 	Hook                Hook
+	// Log, if it is set, is what is logged of the packet before, by NFLOG.
+	Log string
 }
 
 // AddDrop drops packets in the node.
@@ -93,6 +95,9 @@ func (d Drop) fill(conn *nftables.Conn, table *nftables.Table) {
 	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: d.rule()})
 }
 
+// logGroup is the NFLOG group that nobody needs to listen to.
+const logGroup = 100
+
 func (d Drop) rule() []expr.Any {
 	var exprs []expr.Any
 	if d.Source.IsValid() {
@@ -108,6 +113,11 @@ func (d Drop) rule() []expr.Any {
 		exprs = append(exprs, matchPort(d.Port)...)
 	}
 	exprs = append(exprs, &expr.Counter{})
+	if d.Log != "" {
+		exprs = append(exprs, &expr.Log{
+			Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX, Group: logGroup, Data: []byte(d.Log),
+		})
+	}
 	switch d.Action {
 	case Reject:
 		return append(exprs, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})

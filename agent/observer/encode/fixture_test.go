@@ -13,6 +13,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/endpoint"
+	"github.com/fovea-obs/fovea/agent/engine"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/mac"
@@ -108,6 +109,9 @@ func (f *fixture) judged(i int) fate.Fate {
 			Source: endpoint.Number(f.endpoints[6]), Destination: endpoint.Number(f.endpoints[7]), Protocol: 6, DestinationPort: 80,
 		}),
 		Egress: i%3 != 0, Ingress: i%3 != 1,
+	}
+	if i > 6 {
+		out.Said = engine.Word{Engine: "kube-router", Policy: policy.Ref{Kind: policy.Network, Namespace: "shop", Name: "said"}}
 	}
 	if i > 4 {
 		out.Reason, out.Location = 12, 1<<12

@@ -6,6 +6,7 @@ import (
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
+	"github.com/fovea-obs/fovea/agent/engine"
 	"github.com/fovea-obs/fovea/agent/fate"
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/policy"
@@ -44,6 +45,9 @@ func (e *Encoder) outcome(kind history.Kind, verdict uint8, number uint32) *outc
 	o := outcome{event: eventType(t, w, kind, 0, number)}
 	var words []byte
 	if dropped {
+		if f.Said != (engine.Word{}) {
+			words = appendEntry(words, "engine", appendText(nil, valueString, f.Said.Engine))
+		}
 		o.reason = uint64(t.DropReason(number))
 		reason := strings.ToValidUTF8(t.KernelReason(f), "\uFFFD")
 		where := strings.ToValidUTF8(t.Location(f), "\uFFFD")
@@ -55,7 +59,7 @@ func (e *Encoder) outcome(kind history.Kind, verdict uint8, number uint32) *outc
 		words = appendEntry(words, "reason", appendText(nil, valueString, reason))
 	}
 	o.judge(w, &f, t.Policies.At(f.Policy), kind)
-	o.extensions = newExtensions(w, kind, words, f.Judged())
+	o.extensions = newExtensions(w, kind, words, f.Judged() && f.Said == (engine.Word{}))
 	to := e.outcomes.claim(key)
 	*to = o
 	return to
@@ -63,6 +67,12 @@ func (e *Encoder) outcome(kind history.Kind, verdict uint8, number uint32) *outc
 
 // judge adds what policies say, as far as it is part of the fate.
 func (o *outcome) judge(w *wanted, f *fate.Fate, v *policy.Verdict, kind history.Kind) {
+	who := "inferred"
+	if f.Said != (engine.Word{}) {
+		who = f.Said.Engine
+		said := policy.Decision{Selected: true, Result: policy.Denied, By: []policy.Ref{f.Said.Policy}}
+		v = &policy.Verdict{Egress: said, Ingress: said}
+	}
 	ends := [...]struct {
 		part            bool
 		decision        *policy.Decision
@@ -86,7 +96,7 @@ func (o *outcome) judge(w *wanted, f *fate.Fate, v *policy.Verdict, kind history
 		if !end.part {
 			continue
 		}
-		o.summary = append(o.summary, inferred(end.name, end.decision)...)
+		o.summary = append(o.summary, decided(who, end.name, end.decision)...)
 		if kind == history.KindPolicy {
 			o.match = byte(end.decision.Match)
 		}
@@ -107,13 +117,13 @@ func appendPolicies(b []byte, number int, list []policy.Ref) []byte {
 // maxSaid is how many policies a summary names.
 const maxSaid = 3
 
-// inferred says what policies decide at an end, for a summary.
-func inferred(end string, d *policy.Decision) string {
+// decided says what policies decide at an end, for a summary.
+func decided(who, end string, d *policy.Decision) string {
 	result := "allowed"
 	if d.Result == policy.Denied {
 		result = "denied"
 	}
-	text := "; inferred: " + end + " " + result
+	text := "; " + who + ": " + end + " " + result
 	for i, r := range d.By {
 		switch {
 		case i == maxSaid:

@@ -204,7 +204,11 @@ func (r *reference) summary(c *history.Columns, row int) string {
 		if d.Result == policy.Denied {
 			result = "denied"
 		}
-		s += "; inferred: " + []string{"egress", "ingress"}[i] + " " + result
+		who := "inferred"
+		if said := r.t.Fates.At(c.Fate[row]).Said; said.Engine != "" {
+			who = said.Engine
+		}
+		s += "; " + who + ": " + []string{"egress", "ingress"}[i] + " " + result
 		var names []string
 		for _, by := range d.By {
 			name := by.Namespace + "/" + by.Name
@@ -230,6 +234,11 @@ func (r *reference) dropped(c *history.Columns, row int) bool {
 func (r *reference) decisions(c *history.Columns, row int) (ends [2]*policy.Decision) {
 	f := r.t.Fates.At(c.Fate[row])
 	v := r.t.Policies.At(f.Policy)
+	if said := f.Said.Policy; said.Name != "" {
+		v = &policy.Verdict{}
+		v.Egress.Result, v.Egress.By = policy.Denied, []policy.Ref{said}
+		v.Ingress.Result, v.Ingress.By = policy.Denied, []policy.Ref{said}
+	}
 	if f.Egress {
 		ends[0] = &v.Egress
 	}
@@ -265,7 +274,7 @@ func (r *reference) extensions(c *history.Columns, row int) *anypb.Any {
 	if c.Kind[row] == history.KindPolicy {
 		clear(all)
 	}
-	if hasOutcome(c.Kind[row]) && r.decisions(c, row) != [2]*policy.Decision{} {
+	if hasOutcome(c.Kind[row]) && r.decisions(c, row) != [2]*policy.Decision{} && r.t.Fates.At(c.Fate[row]).Said.Engine == "" {
 		all["policy_inferred"] = true
 	}
 	if hasOutcome(c.Kind[row]) && r.dropped(c, row) {
@@ -273,6 +282,9 @@ func (r *reference) extensions(c *history.Columns, row int) *anypb.Any {
 		words := map[string]any{"reason": r.t.KernelReason(d)}
 		if where := r.t.Location(d); where != "" {
 			words["location"] = where
+		}
+		if d.Said.Engine != "" {
+			words["engine"] = d.Said.Engine
 		}
 		all["drop"] = words
 	}
