@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -119,7 +120,7 @@ func (p *policyTest) tell(calls []*call) string {
 		for i, told := range all {
 			switch {
 			case !same:
-				fmt.Fprintf(&text, "%s at %s: %s", c.line, c.attempts[i].to, told)
+				fmt.Fprintf(&text, "%s by %s: %s", c.line, family(c.attempts[i].to.Addr()), told)
 			case i == 0:
 				fmt.Fprintf(&text, "%s: %s", c.line, told)
 			}
@@ -128,8 +129,18 @@ func (p *policyTest) tell(calls []*call) string {
 	return text.String()
 }
 
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
 // shown is what flows say of drops and policies, each line once.
 func shown(flows []*flowpb.Flow) string {
+	if len(flows) == 0 {
+		return "  no flows\n"
+	}
 	var lines []string
 	for _, f := range flows {
 		if f.GetVerdict() == flowpb.Verdict_DROPPED || f.GetEventType().GetType() == verdictEvent || named(f) != "" {
@@ -140,8 +151,7 @@ func shown(flows []*flowpb.Flow) string {
 	return strings.Join(slices.Compact(lines), "")
 }
 
-// event is what happened: of a drop that no policy made there is no saying which way
-// it went, but the kernel's reason.
+// event is what happened. A drop that is no policy's has the kernel's reason.
 func event(f *flowpb.Flow) string {
 	switch {
 	case f.GetEventType().GetType() == verdictEvent:

@@ -39,8 +39,8 @@ const (
 //	                      a node, or outside
 //
 // and print of each call who answered, and what hubble shows of it: where it was
-// dropped and why, and what policies say. All addresses of the called are called,
-// and are printed apart if it is not the same of all.
+// dropped and why, and what policies say. The called are called by IPv4 and IPv6,
+// which are printed apart where they differ.
 func testPolicies(t *testing.T, f *fixture) {
 	p := newPolicyTest(t, f)
 	scripts, err := filepath.Glob("testdata/policies/*.txt")
