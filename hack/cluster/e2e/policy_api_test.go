@@ -4,11 +4,7 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +12,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
@@ -30,58 +25,6 @@ import (
 
 // networking is the path of the API of policies.
 const networking = "/apis/networking.k8s.io/v1/"
-
-// api asks the API server as an administrator, sooner than kubectl does.
-type api struct {
-	server    string
-	transport *http.Transport
-}
-
-func newAPI(t *testing.T, f *fixture) *api {
-	t.Helper()
-	access := f.Access()
-	cert, err := tls.X509KeyPair(access.Cert, access.Key)
-	check(t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(access.CA)
-	a := &api{server: access.Server, transport: &http.Transport{
-		DialContext:     access.Dial,
-		TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}},
-	}}
-	t.Cleanup(a.transport.CloseIdleConnections)
-	return a
-}
-
-// do makes a request, with an object if in is one, and reads the answer into out.
-func (a *api) do(ctx context.Context, method, path string, in, out any) error {
-	var body bytes.Buffer
-	if in != nil {
-		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, a.server+path, &body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := a.transport.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= http.StatusBadRequest {
-		err = fmt.Errorf("%s: %s", resp.Status, text)
-	}
-	if err == nil && out != nil {
-		err = json.Unmarshal(text, out)
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	return nil
-}
 
 // learn learns the addresses of all that can be called.
 func (p *policyTest) learn(ctx context.Context) error {
