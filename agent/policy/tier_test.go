@@ -61,7 +61,9 @@ func TestDomains(t *testing.T) {
 	endpoints := endpoint.NewTable("prod")
 	table := NewTable(endpoints)
 	all := Peer{Block: &Block{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}
-	domains := func(a Action) Rule { return Rule{Action: a, Peers: []Peer{{Domains: true}}, Ports: []Port{{tcp, 443, 443, ""}}} }
+	domains := func(a Action) Rule {
+		return Rule{Action: a, Peers: []Peer{{Domains: true}}, Ports: []Port{{tcp, 443, 443, ""}}}
+	}
 	for name, tt := range map[string]struct {
 		rules []Rule
 		port  uint16
