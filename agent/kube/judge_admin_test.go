@@ -3,7 +3,9 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
@@ -61,15 +63,15 @@ func (c *randomCluster) setAdmin() {
 
 // removeAdmin has one go.
 func (c *randomCluster) removeAdmin() {
-	for key, d := range c.admin {
-		resource, name, _ := strings.Cut(key, "/")
-		o := &adminObject{}
-		o.Name = name
-		o.Spec = json.RawMessage(asJSON(d["spec"]))
-		check(c, c.stores[resource].Delete(o))
-		delete(c.admin, key)
+	if len(c.admin) == 0 {
 		return
 	}
+	key := pick(c, slices.Sorted(maps.Keys(c.admin))...)
+	resource, name, _ := strings.Cut(key, "/")
+	o := &adminObject{Spec: asJSON(c.admin[key]["spec"])}
+	o.Name = name
+	check(c, c.stores[resource].Delete(o))
+	delete(c.admin, key)
 }
 
 func asJSON(v any) []byte {

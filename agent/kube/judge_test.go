@@ -56,7 +56,7 @@ func TestJudge(t *testing.T) {
 		"peer nodes false", "peer networks true", "peer networks false", "port portNumber true", "port portNumber false",
 		"port portRange true", "port portRange false", "port namedPort true", "port namedPort false",
 		"port destinationNamedPort true", "port destinationNamedPort false", "port tcp true", "port tcp false",
-		"port udp true", "port sctp true", "port tcp range true", "port tcp range false", "port udp range true",
+		"port udp true", "port sctp false", "port tcp range true", "port tcp range false", "port udp range true",
 	} {
 		if met[what] < 100 {
 			t.Errorf("%s: %d times", what, met[what])
