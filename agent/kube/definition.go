@@ -41,8 +41,9 @@ func (r *resource) runDefined(ctx context.Context, h *health, replaced func()) {
 	for {
 		client, err := r.served(ctx)
 		if client != nil {
-			r.client = client
-			err = r.reflect(ctx, h, isEnd, func() {
+			of := *r
+			of.client = client
+			err = of.reflect(ctx, h, isEnd, func() {
 				soon, slow = backoff(retryMost), backoff(retrySlow)
 				replaced()
 			})

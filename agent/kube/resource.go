@@ -33,13 +33,14 @@ type resource struct {
 	name string
 	// object is an empty one.
 	object runtime.Object
+	// client is nil until the definition, if there is one, is found.
 	client *rest.RESTClient
 	// namespace and selector are of the objects wanted, of all if empty.
 	namespace, selector string
 	store               store
 	// first tells that no other is followed before this was heard of.
 	first bool
-	// definition makes the resource; nil if it is always there.
+	// definition is what makes the resource; nil if it is always there.
 	definition *definition
 }
 
