@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -51,7 +52,13 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 }
 
 // clients ask for the objects of each group of the API, over one connection.
-type clients struct{ core, discovery, networking *rest.RESTClient }
+type clients struct {
+	core, discovery, networking *rest.RESTClient
+	// admin are of the versions of the group of administrators' policies.
+	admin map[string]*rest.RESTClient
+	// metadata asks for the metadata of any objects.
+	metadata metadata.Interface
+}
 
 func newClients(c *rest.Config) (all clients, err error) {
 	scheme := runtime.NewScheme()
@@ -60,6 +67,7 @@ func newClients(c *rest.Config) (all clients, err error) {
 		&corev1.Service{}, &corev1.ServiceList{}, &corev1.Node{}, &corev1.NodeList{})
 	scheme.AddKnownTypes(discoveryv1.SchemeGroupVersion, &discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{})
 	scheme.AddKnownTypes(networkingv1.SchemeGroupVersion, &networkingv1.NetworkPolicy{}, &networkingv1.NetworkPolicyList{})
+	versions := addAdminTypes(scheme)
 	codecs := serializer.NewCodecFactory(scheme).WithoutConversion()
 	http, err := rest.HTTPClientFor(c)
 	if err != nil {
@@ -80,6 +88,20 @@ func newClients(c *rest.Config) (all clients, err error) {
 		if *g.to, err = rest.RESTClientForConfigAndClient(config, http); err != nil {
 			return all, fmt.Errorf("make a client of %s: %w", g.gv, err)
 		}
+	}
+	all.admin = map[string]*rest.RESTClient{}
+	for _, gv := range versions {
+		metav1.AddToGroupVersion(scheme, gv)
+		config := rest.CopyConfig(c)
+		config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &gv, codecs
+		// What a CustomResourceDefinition makes has no other form.
+		config.AcceptContentTypes, config.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+		if all.admin[gv.Version], err = rest.RESTClientForConfigAndClient(config, http); err != nil {
+			return all, fmt.Errorf("make a client of %s: %w", gv, err)
+		}
+	}
+	if all.metadata, err = metadata.NewForConfigAndClient(c, http); err != nil {
+		return all, fmt.Errorf("make a client of metadata: %w", err)
 	}
 	return all, nil
 }

@@ -1,5 +1,5 @@
-// Package kube takes endpoints, services, nodes and network policies from the API
-// of a Kubernetes cluster.
+// Package kube takes endpoints, services, nodes and network policies of all kinds
+// from the API of a Kubernetes cluster.
 //
 // # What is followed
 //
@@ -9,6 +9,24 @@
 // it is turned into the little that is needed as it comes in, and strings that
 // repeat, as labels do, are held once. Who may write objects can write very large
 // ones: of each no more is kept than limits.go says, and the log tells of it.
+//
+// # Policies of administrators
+//
+// AdminNetworkPolicies and BaselineAdminNetworkPolicies (of the group
+// policy.networking.k8s.io, v1alpha1) and ClusterNetworkPolicies (v1beta1, or
+// v1alpha2 where that is all there is) are followed if policies are judged by, and
+// while the cluster has these kinds. That is asked of the API's list of resources
+// at the start. While there is no such kind, its CustomResourceDefinition is
+// watched; when one goes, its policies are gone. That nothing is there is no
+// failure. What is there and may not be seen is logged once, and told by
+// [Source.Degraded].
+//
+// The rights needed are to list and watch the three resources, and, so that a kind
+// that comes is heard of at once and not after some minutes, to watch the
+// CustomResourceDefinitions of these three names.
+//
+// A policy that has a field or a value which is not known says nothing new: what it
+// said before holds, and the log tells of it.
 //
 // # Whose an address is
 //

@@ -41,6 +41,24 @@ var kinds = []struct {
 	{"nodes", func() apiObject { return &corev1.Node{} }},
 	{"endpointslices", func() apiObject { return &discoveryv1.EndpointSlice{} }},
 	{"networkpolicies", func() apiObject { return &networkingv1.NetworkPolicy{} }},
+	{"adminnetworkpolicies", func() apiObject { return &onlyJSON{} }},
+	{"baselineadminnetworkpolicies", func() apiObject { return &onlyJSON{} }},
+	{"clusternetworkpolicies", func() apiObject { return &onlyJSON{} }},
+}
+
+// onlyJSON is an object that has no other form.
+type onlyJSON struct{ adminObject }
+
+func (o *onlyJSON) Marshal() ([]byte, error) { return json.Marshal(&o.adminObject) }
+
+func (o *onlyJSON) Unmarshal(raw []byte) error { return json.Unmarshal(raw, &o.adminObject) }
+
+// toStore is what a store is given of an object.
+func toStore(o apiObject) any {
+	if o, ok := o.(*onlyJSON); ok {
+		return &o.adminObject
+	}
+	return o
 }
 
 // mirrored is a mirror with the tables that it fills, and what may be told them.
@@ -199,7 +217,7 @@ func FuzzObjects(f *testing.F) {
 		}
 		for range 2 {
 			for i, o := range all {
-				check(t, stores[i].Update(o))
+				check(t, stores[i].Update(toStore(o)))
 				s.now++
 			}
 			s.take()
@@ -208,7 +226,7 @@ func FuzzObjects(f *testing.F) {
 			var list []any
 			for j, o := range all {
 				if stores[j] == st {
-					list = append(list, o)
+					list = append(list, toStore(o))
 				}
 			}
 			check(t, st.Replace(list, "1"))
@@ -218,12 +236,15 @@ func FuzzObjects(f *testing.F) {
 			}
 		}
 		for i, o := range all {
-			check(t, stores[i].Delete(o))
+			check(t, stores[i].Delete(toStore(o)))
 			s.now++
 		}
 		s.take()
 		if pods, services, nodes := s.m.counts(); pods+services+nodes > 0 {
 			t.Errorf("%d pods, %d services and %d nodes are left", pods, services, nodes)
+		}
+		if n := len(s.m.policies); n > 0 || s.policies.Judge(policy.Query{}) != policy.Open {
+			t.Errorf("%d policies are left, or said so", n)
 		}
 	})
 }
@@ -266,6 +287,16 @@ func seeds() []apiObject {
 				Ports: []networkingv1.NetworkPolicyPort{{Port: &first, EndPort: &last}, {Port: &named}},
 			}},
 		}},
+		&onlyJSON{adminObject{ObjectMeta: metav1.ObjectMeta{Name: "strict", UID: "u"}, Spec: []byte(`{"priority": 1,
+			"subject": {"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "web"}}}},
+			"ingress": [{"name": "one", "action": "Deny", "from": [{"namespaces": {}}], "ports": [{"portNumber": {"port": 80}}, {"namedPort": "http"}]}],
+			"egress": [{"action": "Pass", "to": [{"networks": ["192.0.2.0/24"]}, {"nodes": {}}, {"domainNames": ["example.com"]}], "ports": [{"portRange": {"protocol": "UDP", "start": 1, "end": 2}}]}]}`)}},
+		&onlyJSON{adminObject{ObjectMeta: metav1.ObjectMeta{Name: "default", UID: "u"}, Spec: []byte(`{
+			"subject": {"namespaces": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["a"]}]}},
+			"ingress": [{"action": "Allow", "from": [{"namespaces": {}}]}]}`)}},
+		&onlyJSON{adminObject{ObjectMeta: metav1.ObjectMeta{Name: "strict", UID: "u"}, Spec: []byte(`{"tier": "Admin", "priority": 1,
+			"subject": {"namespaces": {}}, "ingress": [{"action": "Accept", "from": [{"namespaces": {}}],
+			"protocols": [{"tcp": {"destinationPort": {"number": 80}}}, {"udp": {"destinationPort": {"range": {"start": 1, "end": 2}}}}, {"destinationNamedPort": "http"}]}]}`)}},
 	}
 }
 

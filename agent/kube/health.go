@@ -2,6 +2,7 @@ package kube
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,6 +31,8 @@ type state struct {
 	synced bool
 	heard  chan struct{}
 	open   bool // heard is
+	// refused is set while there is no right to it.
+	refused bool
 }
 
 func newHealth(now func() int64, log *slog.Logger) *health {
@@ -71,7 +74,7 @@ func (h *health) down(resource string) {
 func (h *health) up(resource string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.all[resource].since = 0
+	h.all[resource].since, h.all[resource].refused = 0, false
 	if h.told && !h.any(func(s *state) bool { return s.since != 0 }) {
 		h.told = false
 		h.log.Info("Kubernetes answers again")
@@ -91,6 +94,30 @@ func (h *health) answered(resource string, err error) {
 		h.told = true
 		h.log.Warn("Kubernetes cannot be followed, what is known of it stays", "resource", resource, "error", err)
 	}
+}
+
+// refuse says that there is no right to the resource: nothing will be heard of it.
+func (h *health) refuse(resource string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.all[resource]
+	if !s.refused {
+		h.log.Warn("Kubernetes does not let this be followed, what is known of it stays", "resource", resource, "error", err)
+	}
+	s.since, s.refused = 0, true
+}
+
+// refused are the resources to which there is no right, in order.
+func (h *health) refused() (all []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for resource, s := range h.all {
+		if s.refused {
+			all = append(all, resource)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // sync says that all was heard of the resource.

@@ -54,7 +54,7 @@ type mirror struct {
 	mu         sync.Mutex
 	pods       map[name]*pod
 	namespaces map[string]*namespace
-	policies   map[name]*policyObject
+	policies   map[policyKey]*policyObject
 	// listed is set once the pods were, for the first time.
 	listed bool
 	// left is when a pod that had the address was told to leave.
@@ -65,7 +65,7 @@ func newMirror(c mirrorConfig) *mirror {
 	m := &mirror{
 		mirrorConfig: c, changed: make(chan struct{}, 1),
 		addresses: addresses{log: c.log},
-		pods:      map[name]*pod{}, namespaces: map[string]*namespace{}, policies: map[name]*policyObject{},
+		pods:      map[name]*pod{}, namespaces: map[string]*namespace{}, policies: map[policyKey]*policyObject{},
 		left: map[netip.Addr]int64{},
 	}
 	m.services.changed, m.nodes.changed, m.slices.changed = m.poke, m.poke, m.poke

@@ -17,7 +17,9 @@ type oracle struct {
 	namespaces map[string]*corev1.Namespace
 	pods       map[string]*corev1.Pod
 	policies   map[string]*networkingv1.NetworkPolicy
-	met        map[string]int
+	// admin are policies of administrators, by resource and name.
+	admin map[string]document
+	met   map[string]int
 }
 
 // connection is what is judged. Ends that are no pods are nil.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -30,7 +31,7 @@ func readPolicy(o *networkingv1.NetworkPolicy) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p policy.Policy
+	p := policy.Policy{Ref: policy.Ref{Kind: policy.Network}}
 	if p.Subject, err = r.pods(o.Namespace, nil, &o.Spec.PodSelector); err != nil {
 		return nil, fmt.Errorf("spec.%w", err)
 	}
@@ -211,8 +212,9 @@ func readPrefix(text string) (netip.Prefix, error) {
 func readPort(o *networkingv1.NetworkPolicyPort) (policy.Port, error) {
 	p := policy.Port{Protocol: 6, Last: math.MaxUint16}
 	if o.Protocol != nil {
-		if p.Protocol = protocol(*o.Protocol); p.Protocol == 0 {
-			return p, fmt.Errorf("protocol: it is %q, and may be TCP, UDP or SCTP", shorten(string(*o.Protocol)))
+		var err error
+		if p.Protocol, err = readProtocolName(string(*o.Protocol)); err != nil {
+			return p, fmt.Errorf("protocol: %w", err)
 		}
 	}
 	switch {
@@ -233,11 +235,27 @@ func readPort(o *networkingv1.NetworkPolicyPort) (policy.Port, error) {
 	if o.EndPort != nil {
 		last = *o.EndPort
 	}
-	if first < 1 || last < first || last > math.MaxUint16 {
-		return p, fmt.Errorf("port: it is %d to %d", first, last)
+	var err error
+	if p.First, p.Last, err = readRange(first, last); err != nil {
+		return p, fmt.Errorf("port: %w", err)
 	}
-	p.First, p.Last = uint16(first), uint16(last)
 	return p, nil
+}
+
+// readProtocolName returns the number of a protocol, of TCP if none is said.
+func readProtocolName(name string) (uint8, error) {
+	n := protocol(corev1.Protocol(name))
+	if n == 0 {
+		return 0, fmt.Errorf("it is %q, and may be TCP, UDP or SCTP", shorten(name))
+	}
+	return n, nil
+}
+
+func readRange(first, last int32) (uint16, uint16, error) {
+	if first < 1 || last < first || last > math.MaxUint16 {
+		return 0, 0, fmt.Errorf("it is %d to %d", first, last)
+	}
+	return uint16(first), uint16(last), nil
 }
 
 // shorten is a text for the log.

@@ -33,17 +33,21 @@ type resource struct {
 	name string
 	// object is an empty one.
 	object runtime.Object
+	// client is nil until the definition, if there is one, is found.
 	client *rest.RESTClient
 	// namespace and selector are of the objects wanted, of all if empty.
 	namespace, selector string
 	store               store
 	// first tells that no other is followed before this was heard of.
 	first bool
+	// definition is what makes the resource; nil if it is always there.
+	definition *definition
 }
 
-// resources are all that is followed, and put into the mirror.
+// resources are all that is followed, and put into the mirror. Policies of
+// administrators are of use only to who judges by them.
 func (m *mirror) resources(c clients) []*resource {
-	return []*resource{
+	all := []*resource{
 		// The labels of namespaces are part of what pods are called.
 		{name: "namespaces", object: &corev1.Namespace{}, client: c.core, first: true,
 			store: &typed[*namespace]{m.convertNamespace, m.setNamespace, m.removeNamespace, m.replaceNamespaces}},
@@ -56,26 +60,58 @@ func (m *mirror) resources(c clients) []*resource {
 		{name: "endpointslices", object: &discoveryv1.EndpointSlice{}, client: c.discovery,
 			namespace: "default", selector: discoveryv1.LabelServiceName + "=kubernetes",
 			store: &typed[*slice]{m.convertSlice, m.slices.set, m.slices.remove, m.slices.replace}},
-		{name: "networkpolicies", object: &networkingv1.NetworkPolicy{}, client: c.networking,
-			store: &typed[*policyObject]{m.convertPolicy, m.setPolicy, m.removePolicy, m.replacePolicies}},
+		{name: networkPolicies, object: &networkingv1.NetworkPolicy{}, client: c.networking,
+			store: &typed[*policyObject]{m.convertPolicy, m.setPolicy, m.removePolicy, m.replacePolicies(networkPolicies)}},
 	}
+	if m.judge == nil {
+		return all
+	}
+	for kind, n := range adminNames() {
+		all = append(all, &resource{
+			name: n.resource, object: &adminObject{},
+			store: &typed[*policyObject]{
+				m.convertAdmin(adminKind(kind), n.resource), m.setPolicy, m.removePolicy, m.replacePolicies(n.resource),
+			},
+			definition: &definition{group: adminGroup, versions: n.versions, clients: c.admin, metadata: c.metadata},
+		})
+	}
+	return all
 }
 
 // run follows the resource until ctx ends. Replaced is called when all there is
 // of it was handed on.
 func (r *resource) run(ctx context.Context, h *health, replaced func()) {
+	if r.definition != nil {
+		r.runDefined(ctx, h, replaced)
+		return
+	}
+	r.reflect(ctx, h, func(error) bool { return false }, replaced)
+}
+
+// reflect follows the resource until ctx ends, or a request does with an error
+// that is the end of it. That is told to who called.
+func (r *resource) reflect(ctx context.Context, h *health, isEnd func(error) bool, replaced func()) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	answered := func(err error) {
+		if err != nil && isEnd(err) {
+			end(err)
+			return
+		}
+		h.answered(r.name, err)
+	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			h.down(r.name)
 			list, err := r.list(ctx, o)
-			h.answered(r.name, err)
+			answered(err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			h.down(r.name)
 			o.Watch = true
 			w, err := r.request(&o).Watch(ctx)
-			h.answered(r.name, err)
+			answered(err)
 			if err != nil {
 				return nil, err
 			}
@@ -84,13 +120,16 @@ func (r *resource) run(ctx context.Context, h *health, replaced func()) {
 		},
 	}
 	reflector := cache.NewReflectorWithOptions(lw, r.object, &reporting{r.store, replaced}, cache.ReflectorOptions{
-		Name: r.name,
-		Backoff: &wait.Backoff{
-			Duration: retryFirst, Cap: retryMost, Steps: retrySteps, Factor: 2, Jitter: 1,
-		},
+		Name: r.name, Backoff: backoff(retryMost),
 	})
 	reflector.WatchListPageSize = pageSize
 	reflector.RunWithContext(ctx)
+	return context.Cause(ctx)
+}
+
+// backoff begins with retryFirst.
+func backoff(most time.Duration) *wait.Backoff {
+	return &wait.Backoff{Duration: retryFirst, Cap: most, Steps: retrySteps, Factor: 2, Jitter: 1}
 }
 
 func (r *resource) request(o *metav1.ListOptions) *rest.Request {

@@ -225,6 +225,8 @@ func objects(t *testing.T, text string) (all []any) {
 			o = &discoveryv1.EndpointSlice{}
 		case "NetworkPolicy":
 			o = &networkingv1.NetworkPolicy{}
+		case "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy":
+			o = &adminObject{}
 		default:
 			t.Fatalf("unknown kind %q", kind.Kind)
 		}
@@ -235,7 +237,13 @@ func objects(t *testing.T, text string) (all []any) {
 }
 
 func resourceOf(o any) string {
-	switch o.(type) {
+	switch o := o.(type) {
+	case *adminObject:
+		for _, n := range adminNames() {
+			if n.kind == o.Kind {
+				return n.resource
+			}
+		}
 	case *corev1.Pod:
 		return "pods"
 	case *corev1.Namespace:

@@ -76,12 +76,15 @@ func New(c Config) (*Source, error) {
 func (s *Source) Synced() <-chan struct{} { return s.synced }
 
 // Degraded returns kubernetes while not all was heard yet, or what was heard may
-// be old.
-func (s *Source) Degraded() []string {
+// be old, and which policies there is no right to see.
+func (s *Source) Degraded() (all []string) {
 	if s.health.degraded() {
-		return []string{"kubernetes"}
+		all = append(all, "kubernetes")
 	}
-	return nil
+	for _, r := range s.health.refused() {
+		all = append(all, "no right to list "+r)
+	}
+	return all
 }
 
 // Run follows the API until ctx ends, which is no error.

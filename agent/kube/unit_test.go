@@ -119,6 +119,36 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestRefused has a resource to which there is no right, then is, then is not.
+func TestRefused(t *testing.T) {
+	now := int64(time.Hour)
+	var log strings.Builder
+	h := newHealth(func() int64 { return now }, slog.New(slog.NewTextHandler(&log, nil)))
+	h.add("policies")
+	h.add("pods")
+	h.up("pods")
+	h.sync("pods")
+	no := errors.New("forbidden")
+	for i, step := range []struct {
+		do            func()
+		refused, told int
+		degraded      bool
+	}{
+		{func() {}, 0, 0, true},
+		{func() { h.down("policies"); h.refuse("policies", no); h.sync("policies") }, 1, 1, false},
+		{func() { h.down("policies"); h.refuse("policies", no); h.sync("policies") }, 1, 1, false},
+		{func() { h.down("policies"); h.up("policies"); h.sync("policies") }, 0, 1, false},
+		{func() { h.down("policies"); h.refuse("policies", no) }, 1, 2, false},
+	} {
+		now += int64(time.Minute)
+		step.do()
+		if got, told := h.refused(), strings.Count(log.String(), "does not let"); len(got) != step.refused || told != step.told || h.degraded() != step.degraded {
+			t.Errorf("step %d: refused %v, told %d times, degraded %v", i, got, told, h.degraded())
+		}
+	}
+	<-h.heard("policies")
+}
+
 func TestNoKubeconfig(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	broken := filepath.Join(t.TempDir(), "broken")

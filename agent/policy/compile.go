@@ -37,6 +37,8 @@ type peer struct {
 	block *Block
 	// nodes tells that it is of nodes, all that it is of all.
 	nodes, all bool
+	// domains tells that it may be anybody.
+	domains bool
 }
 
 // compile acquires the policy's terms.
@@ -64,6 +66,8 @@ func (s *terms) part(p *Part) part {
 				to.block, c.blocks = given.Block, true
 			case given.Nodes != nil:
 				to.nodes, to.all = true, len(*given.Nodes) == 0
+			default:
+				to.domains = given.Domains
 			}
 			r.peers = append(r.peers, to)
 		}

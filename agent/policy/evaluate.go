@@ -42,8 +42,8 @@ func (e *end) decide(any bool) Decision {
 	case e.protocol != tcp && e.protocol != udp && e.protocol != sctp:
 		return Decision{Selected: true}
 	}
-	admin, list := split(list, Admin)
-	network, baseline := split(list, Network)
+	admin, list := split(list, adminTier)
+	network, baseline := split(list, networkTier)
 	d := e.first(admin, func() Decision {
 		if len(network) > 0 {
 			return e.any(network)
@@ -54,9 +54,9 @@ func (e *end) decide(any bool) Decision {
 	return d
 }
 
-// split parts a sorted list behind those of a kind.
-func split(list []*compiled, k Kind) (these, rest []*compiled) {
-	i := slices.IndexFunc(list, func(c *compiled) bool { return c.Kind > k })
+// split parts a sorted list behind those of a tier.
+func split(list []*compiled, t tier) (these, rest []*compiled) {
+	i := slices.IndexFunc(list, func(c *compiled) bool { return c.Kind.tier() > t })
 	if i < 0 {
 		i = len(list)
 	}
@@ -173,6 +173,8 @@ func (r *rule) match() Match {
 // isPeer tells whether the far end is a peer.
 func (e *end) isPeer(p *peer) answer {
 	switch {
+	case p.domains:
+		return maybe
 	case p.term != nil:
 		return e.far.ask(p.term)
 	case p.block != nil && e.far.nature == service:

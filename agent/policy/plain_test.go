@@ -45,7 +45,8 @@ func plain(policies []Policy, inward bool, near, far, destination *somebody, pro
 		}
 	}
 	slices.SortFunc(mine, func(a, b *Policy) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	matching := func(p *Policy) (actions []Action) {
 		rules := p.Egress.Rules
@@ -86,7 +87,7 @@ func plain(policies []Policy, inward bool, near, far, destination *somebody, pro
 	}
 admin:
 	for _, p := range mine {
-		if p.Kind != Admin {
+		if p.Kind != Admin && p.Kind != ClusterAdmin {
 			continue
 		}
 		for _, a := range matching(p) {
@@ -116,11 +117,11 @@ admin:
 		return "denied by" + selecting
 	}
 	for _, p := range mine {
-		if p.Kind != Baseline {
+		if p.Kind != Baseline && p.Kind != ClusterBaseline {
 			continue
 		}
 		for _, a := range matching(p) {
-			return map[Action]string{Allow: "allowed by ", Deny: "denied by "}[a] + p.Name
+			return map[Action]string{Allow: "allowed by " + p.Name, Deny: "denied by " + p.Name, Pass: "allowed"}[a]
 		}
 	}
 	return "allowed"

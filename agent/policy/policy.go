@@ -5,31 +5,58 @@ import (
 	"net/netip"
 )
 
-// Kind is what sort of policy one is, in the order in which they are asked.
+// Kind is what sort of policy one is.
 type Kind uint8
 
 // Kinds of policies.
 const (
 	// Admin is an AdminNetworkPolicy.
 	Admin Kind = iota
+	// ClusterAdmin is a ClusterNetworkPolicy of the tier Admin.
+	ClusterAdmin
 	// Network is a NetworkPolicy.
 	Network
 	// Baseline is a BaselineAdminNetworkPolicy.
 	Baseline
+	// ClusterBaseline is a ClusterNetworkPolicy of the tier Baseline.
+	ClusterBaseline
 )
 
-// String is the kind's name in the API.
+// String is what the API calls the kind, with no word of a tier.
 func (k Kind) String() string {
 	switch k {
 	case Admin:
 		return "AdminNetworkPolicy"
+	case Network:
+		return "NetworkPolicy"
 	case Baseline:
 		return "BaselineAdminNetworkPolicy"
+	case ClusterAdmin, ClusterBaseline:
+		return "ClusterNetworkPolicy"
 	}
-	return "NetworkPolicy"
+	return ""
 }
 
-// Ref names a policy. Those of Admin and Baseline have no namespace.
+// tier is when a policy is asked. All of one tier are asked together.
+type tier uint8
+
+const (
+	adminTier tier = iota
+	networkTier
+	baselineTier
+)
+
+func (k Kind) tier() tier {
+	switch k {
+	case Admin, ClusterAdmin:
+		return adminTier
+	case Network:
+		return networkTier
+	}
+	return baselineTier
+}
+
+// Ref names a policy. Only those of the kind Network have a namespace.
 type Ref struct {
 	Kind            Kind
 	Namespace, Name string
@@ -37,21 +64,20 @@ type Ref struct {
 
 // String is the namespace and name of a Network policy, or kind and name.
 func (r Ref) String() string {
-	switch r.Kind {
-	case Admin:
-		return "admin " + r.Name
-	case Baseline:
-		return "baseline " + r.Name
+	if r.Kind == Network {
+		return r.Namespace + "/" + r.Name
 	}
-	return r.Namespace + "/" + r.Name
+	return r.Kind.String() + " " + r.Name
 }
 
 // Policy is a policy of any kind. It belongs to the Table that it was given to,
 // and is not changed from then on.
 type Policy struct {
 	Ref
-	// Priority is of Admin policies, the least first. The API leaves open which of
-	// two with the same one counts: here it is the first by name.
+	// Priority is that within a tier, the least first. The API leaves open which of
+	// two with the same one counts: here it is the first by kind, then by name. It
+	// is 0 for Network policies, of which none is before another, and for Baseline
+	// ones.
 	Priority int32
 	// Subject are the pods that it is for.
 	Subject Pods
@@ -70,11 +96,11 @@ type Part struct {
 // Action is what a rule does with what it matches.
 type Action uint8
 
-// Actions. Rules of Network policies allow, those of Baseline ones do not pass.
+// Actions. Rules of Network policies allow.
 const (
 	Allow Action = iota
 	Deny
-	// Pass goes on behind all Admin policies.
+	// Pass goes on behind all policies of the tier.
 	Pass
 )
 
@@ -93,6 +119,9 @@ type Peer struct {
 	Block *Block
 	// Nodes selects nodes by their labels.
 	Nodes *Selector
+	// Domains says that it is whoever has certain domain names. Nobody knows here who
+	// that is, so it may be anybody.
+	Domains bool
 }
 
 // Pods are those of a namespace, or of all that match, whose labels match.
@@ -136,6 +165,6 @@ type Port struct {
 
 // compare orders policies as they are asked.
 func (c *compiled) compare(other *compiled) int {
-	return cmp.Or(cmp.Compare(c.Kind, other.Kind), cmp.Compare(c.priority, other.priority),
-		cmp.Compare(c.Namespace, other.Namespace), cmp.Compare(c.Name, other.Name))
+	return cmp.Or(cmp.Compare(c.Kind.tier(), other.Kind.tier()), cmp.Compare(c.priority, other.priority),
+		cmp.Compare(c.Kind, other.Kind), cmp.Compare(c.Namespace, other.Namespace), cmp.Compare(c.Name, other.Name))
 }

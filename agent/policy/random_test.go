@@ -35,7 +35,8 @@ func TestRandom(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"admin allowed", "admin denied", "network allowed", "network denied", "baseline allowed",
-		"baseline denied", "nobody allowed", "unnamed known", "unnamed unknown", "early known", "early unknown"} {
+		"baseline denied", "cluster admin allowed", "cluster admin denied", "cluster baseline allowed", "cluster baseline denied",
+		"nobody allowed", "unnamed known", "unnamed unknown", "early known", "early unknown"} {
 		if met[what] < 100 {
 			t.Errorf("%s: %d times", what, met[what])
 		}
@@ -82,7 +83,7 @@ func (r *random) begin() {
 func some[V any](r *random, of ...V) V { return of[r.IntN(len(of))] }
 
 func (r *random) change() {
-	kind := Kind(r.IntN(3))
+	kind := Kind(r.IntN(int(ClusterBaseline) + 1))
 	p := Policy{Ref: Ref{Kind: kind, Name: fmt.Sprint("np", r.IntN(3))}}
 	switch kind {
 	case Admin:
@@ -90,6 +91,9 @@ func (r *random) change() {
 		p.Priority = int32(r.IntN(3))
 	case Network:
 		p.Namespace = some(r, "a", "b")
+	case ClusterAdmin, ClusterBaseline:
+		p.Name = fmt.Sprintf("cnp%d-%d", kind, r.IntN(3))
+		p.Priority = int32(r.IntN(3))
 	case Baseline:
 		p.Name = "default"
 	}
@@ -121,7 +125,7 @@ func (r *random) part(of Ref) (p Part) {
 	for range r.IntN(3) {
 		var rule Rule
 		switch of.Kind {
-		case Admin:
+		case Admin, ClusterAdmin, ClusterBaseline:
 			rule.Action = some(r, Allow, Deny, Pass)
 		case Baseline:
 			rule.Action = some(r, Allow, Deny)
@@ -184,7 +188,7 @@ func (r *random) judge() {
 	for i, d := range []Decision{v.Egress, v.Ingress} {
 		kind := "nobody"
 		if len(d.By) > 0 {
-			kind = []string{"admin", "network", "baseline"}[d.By[0].Kind]
+			kind = []string{"admin", "cluster admin", "network", "baseline", "cluster baseline"}[d.By[0].Kind]
 		}
 		result, _, _ := strings.Cut(got[i], " ")
 		r.met[kind+" "+result]++

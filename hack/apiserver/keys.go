@@ -14,8 +14,14 @@ import (
 	"os"
 )
 
-// token is the password of the one user that there is.
-const token = "of-a-test"
+// Passwords of the user that may do all, and of one that may do what it is given.
+const (
+	token        = "of-a-test"
+	limitedToken = "of-a-limited-test"
+)
+
+// LimitedUser is the name of the user that may do what it is given.
+const LimitedUser = "limited"
 
 // writeKeys writes what kube-apiserver needs to start.
 func (s *Server) writeKeys() error {
@@ -29,7 +35,7 @@ func (s *Server) writeKeys() error {
 	}
 	return errors.Join(
 		s.write("account.key", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})),
-		s.write("tokens", []byte(token+",test,test,system:masters\n")))
+		s.write("tokens", fmt.Appendf(nil, "%s,test,test,system:masters\n%s,%s,limited\n", token, limitedToken, LimitedUser)))
 }
 
 // client trusts the certificate that the API server made for itself.
@@ -47,12 +53,16 @@ func (s *Server) client() (*http.Client, error) {
 	}}, nil
 }
 
-func (s *Server) writeKubeconfig() error {
+func (s *Server) writeKubeconfigs() error {
+	return errors.Join(s.writeKubeconfig(s.Kubeconfig, token), s.writeKubeconfig(s.Limited, limitedToken))
+}
+
+func (s *Server) writeKubeconfig(path, token string) error {
 	certificate, err := os.ReadFile(s.path("certs/apiserver.crt"))
 	if err != nil {
 		return fmt.Errorf("read the API server's certificate: %w", err)
 	}
-	return s.write("kubeconfig", fmt.Appendf(nil, `apiVersion: v1
+	return os.WriteFile(path, fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 clusters:
 - name: test
@@ -64,5 +74,5 @@ contexts:
 - name: test
   context: {cluster: test, user: test}
 current-context: test
-`, loopback("https", s.port), base64.StdEncoding.EncodeToString(certificate), token))
+`, loopback("https", s.port), base64.StdEncoding.EncodeToString(certificate), token), 0o600)
 }

@@ -24,8 +24,9 @@ const Advertised = "192.0.2.1"
 
 // Server is the API of a cluster.
 type Server struct {
-	// Kubeconfig is the path of a file by which clients may do all.
-	Kubeconfig string
+	// Kubeconfig is the path of a file by which clients may do all, Limited of one by
+	// which they may do what roles give to LimitedUser.
+	Kubeconfig, Limited string
 
 	programs, dir      string
 	etcdPort, peerPort int
@@ -42,7 +43,8 @@ func Start(ctx context.Context, dir string, log io.Writer) (_ *Server, err error
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{programs: programs, dir: dir, log: log, Kubeconfig: filepath.Join(dir, "kubeconfig")}
+	s := &Server{programs: programs, dir: dir, log: log}
+	s.Kubeconfig, s.Limited = s.path("kubeconfig"), s.path("limited")
 	for _, p := range []*int{&s.etcdPort, &s.peerPort, &s.port} {
 		if *p, err = freePort(ctx); err != nil {
 			return nil, err
@@ -76,7 +78,7 @@ func (s *Server) StartAPI(ctx context.Context) (err error) {
 		"--etcd-servers", loopback("http", s.etcdPort), "--etcd-compaction-interval", "0",
 		"--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(s.port), "--cert-dir", s.path("certs"),
 		"--advertise-address", Advertised, "--service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112",
-		"--authorization-mode", "AlwaysAllow", "--token-auth-file", s.path("tokens"),
+		"--authorization-mode", "RBAC", "--token-auth-file", s.path("tokens"),
 		"--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-key-file", s.path("account.key"), "--service-account-signing-key-file", s.path("account.key"),
 		// There is nobody to make service accounts.
@@ -97,7 +99,7 @@ func (s *Server) StartAPI(ctx context.Context) (err error) {
 	if err := await(ctx, s.api, client, loopback("https", s.port)+"/readyz"); err != nil {
 		return err
 	}
-	return s.writeKubeconfig()
+	return s.writeKubeconfigs()
 }
 
 // StopAPI ends kube-apiserver at once, as in good order it would wait for its

@@ -16,6 +16,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/kube"
 	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 )
 
@@ -28,6 +29,7 @@ type cluster struct {
 	source    *kube.Source
 	endpoints *endpoint.Table
 	services  *service.Table
+	policies  *policy.Table
 	peers     *peer.Nodes
 	log       *lines
 }
@@ -50,6 +52,12 @@ func (l *lines) count(s string) int {
 	return strings.Count(l.text.String(), s)
 }
 
+func (l *lines) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	s, err := Start(t.Context(), t.TempDir(), t.Output())
@@ -61,18 +69,24 @@ func newCluster(t *testing.T) *cluster {
 	return &cluster{Server: s, Client: c}
 }
 
-// follow starts a source, which ends with the test.
+// follow starts a source that may see all, which ends with the test.
 func (c *cluster) follow(t *testing.T) {
+	t.Helper()
+	c.followBy(t, c.Kubeconfig)
+}
+
+func (c *cluster) followBy(t *testing.T, kubeconfig string) {
 	t.Helper()
 	c.log = &lines{}
 	now := func() int64 { return time.Now().UnixNano() }
 	c.endpoints = endpoint.NewTable("prod")
 	c.services = service.NewTable("prod", c.endpoints)
+	c.policies = policy.NewTable(c.endpoints)
 	c.peers = peer.NewNodes("prod/node1", "192.0.2.11:4244", false)
 	var err error
 	c.source, err = kube.New(kube.Config{
-		Kubeconfig: c.Kubeconfig, Cluster: "prod", Node: "node1", Port: "4244",
-		Endpoints: c.endpoints, Services: c.services, Peers: c.peers, Events: event.NewLog(now),
+		Kubeconfig: kubeconfig, Cluster: "prod", Node: "node1", Port: "4244",
+		Endpoints: c.endpoints, Services: c.services, Peers: c.peers, Policies: c.policies, Events: event.NewLog(now),
 		Now: now, Log: slog.New(slog.NewTextHandler(c.log, nil)),
 	})
 	check(t, err)

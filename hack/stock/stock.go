@@ -1,6 +1,6 @@
 // Package stock gives tests, benchmarks and the demo the stock programs of
 // Hubble and Kubernetes, built from the nested modules hack/hubble and
-// hack/kubernetes and cached outside the tree.
+// hack/kubernetes and cached outside the tree, and definitions of policies.
 package stock
 
 import (

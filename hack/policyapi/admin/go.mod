@@ -1,0 +1,7 @@
+// A module of its own, without packages, that pins the definitions of policies for
+// tests.
+module github.com/fovea-obs/fovea/hack/policyapi/admin
+
+go 1.26.0
+
+require sigs.k8s.io/network-policy-api v0.1.7
