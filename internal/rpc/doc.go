@@ -20,5 +20,6 @@
 // windows are gRPC's.
 //
 // TCP is served with [Config].TLS, if there is any, and unix sockets in plaintext:
-// their files say who may connect. All have the same services and limits.
+// their files say who may connect. All have the same services and limits. A
+// client that TLS refuses is told why, and so is the log.
 package rpc

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"os"
@@ -46,6 +48,14 @@ func store(t *testing.T, a *pki.Authority) *certs.Store {
 	return s
 }
 
+// without is a client that has no certificate.
+func without(t *testing.T, trusts *pki.Authority) credentials.TransportCredentials {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(trusts.PEM)
+	return credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: tlsName, MinVersion: tls.VersionTLS13})
+}
+
 // logged is a writer of log lines.
 type logged chan string
 
@@ -69,13 +79,16 @@ func TestTLS(t *testing.T) {
 	for name, tt := range map[string]struct {
 		listener int
 		client   credentials.TransportCredentials
-		log      string // if it is refused
+		// log and says are what each side tells if the client is refused.
+		log, says string
 	}{
-		"TCP":                               {tcp, secure, ""},
-		"unix socket":                       {unix, plain, ""},
-		"TCP in plaintext":                  {tcp, plain, "does not look like a TLS handshake"},
-		"TCP with an unknown authority":     {tcp, store(t, stranger).Client(tlsName), "bad certificate"},
-		"TCP with a certificate of another": {tcp, store(t, authority).Client("node2"), "bad certificate"},
+		"TCP":              {tcp, secure, "", ""},
+		"unix socket":      {unix, plain, "", ""},
+		"TCP in plaintext": {tcp, plain, "does not look like a TLS handshake", "error reading server preface: EOF"},
+		"TCP without a certificate": {tcp, without(t, authority), "client didn't provide a certificate",
+			"remote error: tls: certificate required"},
+		"TCP with an unknown authority":     {tcp, store(t, stranger).Client(tlsName), "bad certificate", "unknown authority"},
+		"TCP with a certificate of another": {tcp, store(t, authority).Client("node2"), "bad certificate", "not node2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := make(logged, 100)
@@ -89,8 +102,8 @@ func TestTLS(t *testing.T) {
 			}
 			defer conn.Close()
 			_, err = grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-			if (err != nil) != (tt.log != "") {
-				t.Errorf("got %v", err)
+			if (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want %q", err, tt.says)
 			}
 			if tt.log != "" {
 				if line := <-log; !strings.Contains(line, tt.log) || !strings.Contains(line, "client=127.0.0.1:") {
