@@ -139,6 +139,14 @@ struct drop_count {
 	__u8 src_mac[6], dst_mac[6];
 };
 
+/* Where a function of the kernel lies, or a part of one. */
+struct range {
+	__u64 start, end;
+};
+
+/* How many are looked at for packets that are freed without a reason. */
+#define MAX_LOSING 32
+
 /* An interface that the programs are attached to. */
 struct link {
 	__u64 attached_at; /* CLOCK_MONOTONIC, ns */

@@ -112,7 +112,7 @@ func Open(cfg Config) (_ *Datapath, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.objects, err = loadObjects(cfg, types, d.reasons, inode); err != nil {
+	if d.objects, err = loadObjects(cfg, types, d.reasons, d.symbols, inode); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -132,7 +132,8 @@ func Open(cfg Config) (_ *Datapath, err error) {
 	}
 	d.attachProbes()
 	if !d.symbols.readable() {
-		d.log.Info("Drops are told without the kernel function: its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
+		d.log.Info("Drops are told without the kernel function, and not at all where only that tells that they are a loss: " +
+			"its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
 	}
 	for _, m := range d.missing {
 		d.log.Warn("Probe not available", "probe", m.probe, "error", m.err)
@@ -156,13 +157,13 @@ func (d *Datapath) leaveNetwork() {
 
 // attachProbes attaches what is not at an interface.
 func (d *Datapath) attachProbes() {
-	if d.drops != nil {
-		l, err := link.AttachTracing(link.TracingOptions{Program: d.drops})
+	for _, p := range d.probes {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p.program})
 		if err != nil {
-			d.miss("drops", err)
-		} else {
-			d.links = append(d.links, l)
+			d.miss(p.name, err)
+			continue
 		}
+		d.links = append(d.links, l)
 	}
 	for conns, sweep := range d.sweeps {
 		l, err := link.AttachIter(link.IterOptions{Program: sweep, Map: d.maps.Maps[conns]})

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/fovea-obs/fovea/bpf"
 )
 
 func TestSymbols(t *testing.T) {
@@ -17,7 +20,10 @@ func TestSymbols(t *testing.T) {
 		"ffffffff81000000 T _stext\n" +
 		"ffffffff81002000 t nft_do_chain\t[nf_tables]\n" +
 		"ffffffff81003000 D some_data\n" +
-		"ffffffff81001000 T tcp_v4_rcv\n"
+		"ffffffff81001000 T tcp_v4_rcv\n" +
+		"ffffffff81004000 t ip_error.isra.0\n" +
+		"ffffffff81004000 t an_alias\n" +
+		"ffffffff81004100 t ip_error.cold\n"
 	if err := os.WriteFile(s.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -28,10 +34,18 @@ func TestSymbols(t *testing.T) {
 		0xffffffff81001000: "tcp_v4_rcv",
 		0xffffffff81001fff: "tcp_v4_rcv",
 		0xffffffff81003004: "nft_do_chain",
+		0xffffffff81004104: "ip_error",
 	} {
 		if got := s.name(addr); got != want {
 			t.Errorf("name(%#x) = %q, want %q", addr, got, want)
 		}
+	}
+	want := []bpf.FoveaRange{
+		{Start: 0xffffffff81001000, End: 0xffffffff81002000}, {Start: 0xffffffff81004000, End: 0xffffffff81004100},
+		{Start: 0xffffffff81004100, End: 0xffffffff81004100},
+	}
+	if got := s.ranges([]string{"tcp_v4_rcv", "ip_error", "nowhere"}); !slices.Equal(got, want) {
+		t.Errorf("functions lie at %#x, want %#x", got, want)
 	}
 	// What was found is kept.
 	if err := os.Remove(s.path); err != nil {

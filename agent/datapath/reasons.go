@@ -11,7 +11,14 @@ import (
 	"github.com/fovea-obs/fovea/agent/reason"
 )
 
-const reasonPrefix = "SKB_DROP_REASON_"
+const (
+	reasonPrefix = "SKB_DROP_REASON_"
+	// listenOverflow is told of full backlogs, also where the kernel has no number
+	// for it (before 6.15): then it is ownListenOverflow, the last before those of
+	// subsystems (include/net/dropreason.h).
+	listenOverflow    = "TCP_LISTEN_OVERFLOW"
+	ownListenOverflow = 1<<16 - 1
+)
 
 // reasons are the drop reasons of the running kernel.
 type reasons struct {
@@ -34,6 +41,9 @@ func loadReasons(types *btf.Cache) (reasons, error) {
 	}
 	for _, v := range enum.Values {
 		r.names[uint32(v.Value)] = strings.TrimPrefix(v.Name, reasonPrefix)
+	}
+	if r.number(listenOverflow) == 0 {
+		r.names[ownListenOverflow] = listenOverflow
 	}
 	return r, nil
 }

@@ -1,5 +1,7 @@
 package reason
 
+import "slices"
+
 // Hubble's numbers (flow.DropReason), which the API guarantees not to change.
 const (
 	// None: Hubble has no word for it.
@@ -34,7 +36,7 @@ func Of(name string) (r Reason, known bool) {
 	switch name {
 	case "SKB_NOT_DROPPED_YET", "SKB_CONSUMED":
 		return Reason{NoLoss: "it was not dropped"}, true
-	case "NOT_SPECIFIED":
+	case NotSpecified:
 		return Reason{NoLoss: "kernels that have reasons use this one for what they have not sorted yet, most of it no loss"}, true
 	case "TCP_OLD_DATA", "TCP_OFOMERGE", "TCP_OFO_DROP", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK", "TCP_OLD_SEQUENCE", "DUP_FRAG":
 		return Reason{NoLoss: "the data was there already"}, true
@@ -91,14 +93,48 @@ func Of(name string) (r Reason, known bool) {
 	return Reason{}, false
 }
 
+// NotSpecified is the kernel's reason for what has none: a loss only where Losing says
+// so.
+const NotSpecified = "NOT_SPECIFIED"
+
+// Losing are the kernel functions that free packets for no reason that they specify,
+// and never one that somebody else still has, or nobody misses.
+func Losing() []string {
+	return []string{
+		// Routes that are unreachable, prohibited or a black hole (net/ipv4/route.c,
+		// net/core/dst.c), and all of IPv6 that have no way before it got reasons
+		// (net/ipv6/route.c).
+		"ip_error", "dst_discard_out", "ip6_pkt_drop", "ip6_pkt_discard", "ip6_pkt_discard_out", "ip6_pkt_prohibit",
+		"ip6_pkt_prohibit_out",
+		// A neighbour of IPv6 that does not answer (net/ipv6/ndisc.c: ndisc_error_report).
+		"neigh_invalidate",
+		// What XDP drops (net/core/dev.c), also before a veth's packets are the kernel's
+		// (drivers/net/veth.c).
+		"do_xdp_generic", "netif_receive_generic_xdp", "veth_xdp_rcv_skb",
+		// A veth whose other end takes no frames that long, or none
+		// (include/linux/netdevice.h: ____dev_forward_skb).
+		"__dev_forward_skb", "__dev_forward_skb2", "veth_xmit",
+		// A program that redirects to an interface that is not there (net/core/filter.c).
+		"skb_do_redirect", "__bpf_redirect",
+	}
+}
+
 // At returns what is known of a reason where the kernel function that freed the
 // packet says more than the reason does.
 func At(name, function string) Reason {
 	r, _ := Of(name)
-	if name == "IP_INHDR" && (function == "ip_forward" || function == "ip6_forward") {
+	switch {
+	case name == "IP_INHDR" && (function == "ip_forward" || function == "ip6_forward"):
 		// All that forwarding calls so is a packet that has come too far
 		// (net/ipv4/ip_forward.c).
 		r.Hubble = timeToLiveExceeded
+	case name == NotSpecified && slices.Contains(Losing(), function):
+		r.NoLoss = ""
+		if function == "ip_error" {
+			// The look-up failed, with another error than that there is no route
+			// (net/ipv4/fib_semantics.c: fib_props).
+			r.Hubble = routeLookupFailed
+		}
 	}
 	return r
 }

@@ -31,12 +31,12 @@ func TestDegraded(t *testing.T) {
 		_, err = f.await(ctx, "the connection", endedAt(s.web))
 		check(t, err)
 		f.report(t)
-		wantMissing(t, a.Client, l, "the node's own traffic", "drops", "idle connections")
+		wantMissing(t, a.Client, l, "full backlogs", "the node's own traffic", "drops", "idle connections")
 	})
 	t.Run("no right to read the kernel", func(t *testing.T) {
 		s := newShop(t)
 		c, l := s.restricted(t, unix.CAP_BPF, unix.CAP_NET_ADMIN)
-		wantMissing(t, startAgent(t, c).Client, l, "the node's own traffic", "endpoints", "drops", "idle connections")
+		wantMissing(t, startAgent(t, c).Client, l, "the node's own traffic", "endpoints", "drops", "full backlogs", "idle connections")
 		if !strings.Contains(l.String(), "asked by netlink") {
 			t.Error("the log does not say how connection tracking is asked")
 		}
