@@ -21,10 +21,10 @@ const volatile __u32 host_netns = 0;
 const volatile __u8 ignored_reasons[256] = {};
 /* SKB_DROP_REASON_NO_SOCKET, or 0 as all reasons are where there are none. */
 const volatile __u32 reason_no_socket = 0;
-/* SKB_DROP_REASON_NOT_SPECIFIED, and the functions where it is a loss though it is
- * ignored elsewhere; those from the first that starts at 0 on are none. */
+/* SKB_DROP_REASON_NOT_SPECIFIED, and where it is a loss though it is ignored elsewhere;
+ * those from the first that starts at 0 on are none. */
 const volatile __u32 reason_not_specified = 0;
-const volatile struct range losing[MAX_LOSING] = {};
+const volatile struct losing losing[MAX_LOSING] = {};
 /* SKB_DROP_REASON_TCP_LISTEN_OVERFLOW, and where tcp_conn_request lies; 0 if that is
  * hidden. */
 const volatile __u32 reason_listen_overflow = 0;
@@ -55,19 +55,22 @@ struct {
 struct place {
 	__u32 ifindex;
 	__u8 flags; /* FLAG_FROM_ENDPOINT, FLAG_LOCAL */
+	__u8 arriving; /* known to have come in at its device */
 };
 
-static __always_inline bool is_losing(__u64 location)
+static __always_inline bool is_losing(__u64 location, struct place *at)
 {
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < MAX_LOSING && losing[i].start; i++) {
-		if (location >= losing[i].start && location < losing[i].end)
-			return true;
+		if (location < losing[i].start || location >= losing[i].end)
+			continue;
+		at->arriving = losing[i].arriving;
+		return true;
 	}
 	return false;
 }
 
-static __always_inline bool is_ignored(__u32 reason, __u64 location)
+static __always_inline bool is_ignored(__u32 reason, __u64 location, struct place *at)
 {
 	__u64 i = reason;
 
@@ -77,7 +80,7 @@ static __always_inline bool is_ignored(__u32 reason, __u64 location)
 	barrier_var(i);
 	if (!ignored_reasons[i & (sizeof(ignored_reasons) - 1)])
 		return false;
-	return reason != reason_not_specified || !is_losing(location);
+	return reason != reason_not_specified || !is_losing(location, at);
 }
 
 static __always_inline __u32 netns_of(struct net_device *dev)
@@ -175,7 +178,7 @@ static __always_inline bool find_place(struct sk_buff *skb, struct sock *sk, str
 		return false;
 	if (!dev)
 		return true;
-	received = BPF_CORE_READ(dev, ifindex) == BPF_CORE_READ(skb, skb_iif);
+	received = at->arriving || BPF_CORE_READ(dev, ifindex) == BPF_CORE_READ(skb, skb_iif);
 	if (netns_of(dev) == host_netns) {
 		at->ifindex = BPF_CORE_READ(dev, ifindex);
 		/* What the node received there, the endpoint sent. */
@@ -398,7 +401,7 @@ static __always_inline void dropped(struct sk_buff *skb, struct sock *sk, __u64 
 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return;
-	if (is_ignored(reason, location) || !find_place(skb, sk, &at) || !parse_dropped(skb, &p, &bytes))
+	if (is_ignored(reason, location, &at) || !find_place(skb, sk, &at) || !parse_dropped(skb, &p, &bytes))
 		return;
 	/* Who pings by a raw socket has taken a copy of the answer. */
 	if (reason == reason_no_socket && is_echo_reply(&p.key))

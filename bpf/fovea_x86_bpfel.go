@@ -148,10 +148,11 @@ type FoveaLink struct {
 	Network    uint32
 }
 
-type FoveaRange struct {
-	_     structs.HostLayout
-	Start uint64
-	End   uint64
+type FoveaLosing struct {
+	_        structs.HostLayout
+	Start    uint64
+	End      uint64
+	Arriving uint64
 }
 
 type FoveaReply uint32

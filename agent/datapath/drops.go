@@ -25,13 +25,27 @@ func dropValues(cfg Config, why reasons, where *symbols) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
-	var losing [maxLosing]bpf.FoveaRange
-	var conn uint64
+	var losing [maxLosing]bpf.FoveaLosing
+	places := reason.Losing()
+	functions := []string{connRequest}
 	if !slices.Contains(cfg.IgnoreReasons, reason.NotSpecified) {
-		copy(losing[:], where.ranges(reason.Losing()))
+		for _, p := range places {
+			functions = append(functions, p.Function)
+		}
 	}
-	if at := where.ranges([]string{connRequest}); len(at) > 0 {
-		conn = at[0].Start
+	var n int
+	var request uint64
+	for _, f := range where.spans(functions) {
+		switch i := slices.IndexFunc(places, func(p reason.Place) bool { return p.Function == f.name }); {
+		case f.name == connRequest:
+			request = f.start
+		case n < len(losing):
+			losing[n] = bpf.FoveaLosing{Start: f.start, End: f.end}
+			if places[i].Arriving {
+				losing[n].Arriving = 1
+			}
+			n++
+		}
 	}
 	return map[string]any{
 		bpf.FoveaVarIgnoredReasons:       ignored,
@@ -39,7 +53,7 @@ func dropValues(cfg Config, why reasons, where *symbols) (map[string]any, error)
 		bpf.FoveaVarReasonNotSpecified:   why.number(reason.NotSpecified),
 		bpf.FoveaVarReasonListenOverflow: why.number(listenOverflow),
 		bpf.FoveaVarLosing:               losing,
-		bpf.FoveaVarConnRequest:          conn,
+		bpf.FoveaVarConnRequest:          request,
 	}, nil
 }
 

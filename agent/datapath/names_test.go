@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
-
-	"github.com/fovea-obs/fovea/bpf"
 )
 
 func TestSymbols(t *testing.T) {
@@ -40,11 +38,11 @@ func TestSymbols(t *testing.T) {
 			t.Errorf("name(%#x) = %q, want %q", addr, got, want)
 		}
 	}
-	want := []bpf.FoveaRange{
-		{Start: 0xffffffff81001000, End: 0xffffffff81002000}, {Start: 0xffffffff81004000, End: 0xffffffff81004100},
-		{Start: 0xffffffff81004100, End: 0xffffffff81004100},
+	want := []span{
+		{"tcp_v4_rcv", 0xffffffff81001000, 0xffffffff81002000}, {"ip_error", 0xffffffff81004000, 0xffffffff81004100},
+		{"ip_error", 0xffffffff81004100, 0xffffffff81004100},
 	}
-	if got := s.ranges([]string{"tcp_v4_rcv", "ip_error", "nowhere"}); !slices.Equal(got, want) {
+	if got := s.spans([]string{"tcp_v4_rcv", "ip_error", "nowhere"}); !slices.Equal(got, want) {
 		t.Errorf("functions lie at %#x, want %#x", got, want)
 	}
 	// What was found is kept.

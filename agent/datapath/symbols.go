@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/fovea-obs/fovea/bpf"
 )
 
 // symbols names kernel addresses. Only few different ones are ever asked for,
@@ -69,23 +67,28 @@ func (s *symbols) find(addr uint64) string {
 	return name
 }
 
-// ranges returns where functions lie, each in as many parts as the compiler made of
+// span is where a function lies, or a part of one.
+type span struct {
+	name       string
+	start, end uint64
+}
+
+// spans returns where functions lie, each in as many parts as the compiler made of
 // it. Those that the kernel does not tell of are left out.
-func (s *symbols) ranges(functions []string) []bpf.FoveaRange {
+func (s *symbols) spans(functions []string) []span {
 	var all []uint64
-	var found []bpf.FoveaRange
+	var found []span
 	s.each(func(at uint64, name string) {
 		all = append(all, at)
 		if slices.Contains(functions, name) {
-			found = append(found, bpf.FoveaRange{Start: at})
+			found = append(found, span{name, at, at})
 		}
 	})
 	slices.Sort(all)
 	for i := range found {
 		// Several names may lie at one address.
-		found[i].End = found[i].Start
-		if next, _ := slices.BinarySearch(all, found[i].Start+1); next < len(all) {
-			found[i].End = all[next]
+		if next, _ := slices.BinarySearch(all, found[i].start+1); next < len(all) {
+			found[i].end = all[next]
 		}
 	}
 	return found

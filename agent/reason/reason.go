@@ -97,26 +97,38 @@ func Of(name string) (r Reason, known bool) {
 // so.
 const NotSpecified = "NOT_SPECIFIED"
 
-// Losing are the kernel functions that free packets for no reason that they specify,
-// and never one that somebody else still has, or nobody misses.
-func Losing() []string {
-	return []string{
+// Place is a kernel function that frees packets for no reason that is specified, and
+// never one that somebody else still has, or nobody misses.
+type Place struct {
+	Function string
+	// Arriving: they have come in at their interface, and nothing has noted that.
+	Arriving bool
+}
+
+// Losing are all such places.
+func Losing() []Place {
+	return []Place{
 		// Routes that are unreachable, prohibited or a black hole (net/ipv4/route.c,
-		// net/core/dst.c), and all of IPv6 that have no way before it got reasons
+		// net/core/dst.c), and all of IPv6 that have no way, before these had reasons
 		// (net/ipv6/route.c).
-		"ip_error", "dst_discard_out", "ip6_pkt_drop", "ip6_pkt_discard", "ip6_pkt_discard_out", "ip6_pkt_prohibit",
-		"ip6_pkt_prohibit_out",
+		{"ip_error", false}, {"dst_discard_out", false}, {"ip6_pkt_drop", false}, {"ip6_pkt_discard", false},
+		{"ip6_pkt_prohibit", false},
 		// A neighbour of IPv6 that does not answer (net/ipv6/ndisc.c: ndisc_error_report).
-		"neigh_invalidate",
-		// What XDP drops (net/core/dev.c), also before a veth's packets are the kernel's
-		// (drivers/net/veth.c).
-		"do_xdp_generic", "netif_receive_generic_xdp", "veth_xdp_rcv_skb",
-		// A veth whose other end takes no frames that long, or none
+		{"neigh_invalidate", false},
+		// What XDP drops: of packets that are the kernel's already (net/core/dev.c), and
+		// of a veth's (drivers/net/veth.c).
+		{"do_xdp_generic", true}, {"netif_receive_generic_xdp", true}, {"veth_xdp_rcv_skb", true},
+		// A veth whose other end is gone, or takes no frames that are so long
 		// (include/linux/netdevice.h: ____dev_forward_skb).
-		"__dev_forward_skb", "__dev_forward_skb2", "veth_xmit",
+		{"__dev_forward_skb", false}, {"__dev_forward_skb2", false}, {"veth_xmit", false},
 		// A program that redirects to an interface that is not there (net/core/filter.c).
-		"skb_do_redirect", "__bpf_redirect",
+		{"skb_do_redirect", false}, {"__bpf_redirect", false},
 	}
+}
+
+// isLosing tells whether packets are lost in a function for no reason that is specified.
+func isLosing(function string) bool {
+	return slices.ContainsFunc(Losing(), func(p Place) bool { return p.Function == function })
 }
 
 // At returns what is known of a reason where the kernel function that freed the
@@ -128,7 +140,7 @@ func At(name, function string) Reason {
 		// All that forwarding calls so is a packet that has come too far
 		// (net/ipv4/ip_forward.c).
 		r.Hubble = timeToLiveExceeded
-	case name == NotSpecified && slices.Contains(Losing(), function):
+	case name == NotSpecified && isLosing(function):
 		r.NoLoss = ""
 		if function == "ip_error" {
 			// The look-up failed, with another error than that there is no route
