@@ -25,10 +25,8 @@ const volatile __u32 reason_no_socket = 0;
  * those from the first that starts at 0 on are none. */
 const volatile __u32 reason_not_specified = 0;
 const volatile struct losing losing[MAX_LOSING] = {};
-/* SKB_DROP_REASON_TCP_LISTEN_OVERFLOW, and where tcp_conn_request lies; 0 if that is
- * hidden. */
+/* SKB_DROP_REASON_TCP_LISTEN_OVERFLOW. */
 const volatile __u32 reason_listen_overflow = 0;
-const volatile __u64 conn_request = 0;
 
 /* Packets that are dropped alike are told at once, and then counted and told about so
  * often, in seconds, until there were none for so long. */
@@ -449,20 +447,46 @@ int kfree_skb_no_reason(__u64 *ctx)
 	return 0;
 }
 
+/* Tells of a packet to a listener that has no room for another connection
+ * (include/net/sock.h: sk_acceptq_is_full). */
+static __always_inline int full_backlog(void *ctx, __u64 listener, __u64 packet)
+{
+	struct sk_buff *skb = (struct sk_buff *)packet;
+	struct sock *sk = (struct sock *)listener;
+
+	if (BPF_CORE_READ(sk, sk_ack_backlog) > BPF_CORE_READ(sk, sk_max_ack_backlog))
+		dropped(skb, sk, bpf_get_func_ip(ctx), reason_listen_overflow, true);
+	return 0;
+}
+
 /*
- * Who asks for a connection that the listener has no room for is not answered, and the
- * SYN is freed as if it was used (net/ipv4/tcp_input.c: tcp_conn_request). It runs for
- * each SYN that finds a listener, and for nothing else.
+ * Who asks for a connection that there is no room for is not answered, and the SYN is
+ * freed as if it was used (net/ipv4/tcp_input.c). This runs for each SYN that finds a
+ * listener, and for nothing else.
  */
 SEC("fentry/tcp_conn_request")
-int full_backlog(__u64 *ctx)
+int full_backlog_syn(__u64 *ctx)
 {
-	struct sock *sk = (struct sock *)ctx[2];
+	return full_backlog(ctx, ctx[2], ctx[3]);
+}
 
-	/* As sk_acceptq_is_full of include/net/sock.h has it. */
-	if (BPF_CORE_READ(sk, sk_ack_backlog) > BPF_CORE_READ(sk, sk_max_ack_backlog))
-		dropped((struct sk_buff *)ctx[3], sk, conn_request, reason_listen_overflow, true);
-	return 0;
+/* The ACK that ends the handshake, when there is no room any more. Since 6.15 the kernel
+ * has a reason for it. */
+SEC("fentry/tcp_v4_syn_recv_sock")
+int full_backlog_ack4(__u64 *ctx)
+{
+	return full_backlog(ctx, ctx[0], ctx[1]);
+}
+
+SEC("fentry/tcp_v6_syn_recv_sock")
+int full_backlog_ack6(__u64 *ctx)
+{
+	struct sk_buff *skb = (struct sk_buff *)ctx[1];
+
+	/* It has that of IPv4 do the rest (net/ipv6/tcp_ipv6.c). */
+	if (BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IP))
+		return 0;
+	return full_backlog(ctx, ctx[0], ctx[1]);
 }
 
 /* Run over what was counted about once a second. */

@@ -207,7 +207,9 @@ const (
 	FoveaProgFromEndpoint        = "from_endpoint"
 	FoveaProgFromEndpointAlone   = "from_endpoint_alone"
 	FoveaProgFromNetwork         = "from_network"
-	FoveaProgFullBacklog         = "full_backlog"
+	FoveaProgFullBacklogAck4     = "full_backlog_ack4"
+	FoveaProgFullBacklogAck6     = "full_backlog_ack6"
+	FoveaProgFullBacklogSyn      = "full_backlog_syn"
 	FoveaProgKfreeSkb            = "kfree_skb"
 	FoveaProgKfreeSkbNoReason    = "kfree_skb_no_reason"
 	FoveaProgKfreeSkbOfSocket    = "kfree_skb_of_socket"
@@ -222,7 +224,6 @@ const (
 	FoveaProgToNetwork           = "to_network"
 	FoveaProgTranslate           = "translate"
 	FoveaVarAggregate            = "aggregate"
-	FoveaVarConnRequest          = "conn_request"
 	FoveaVarEphemeralPort        = "ephemeral_port"
 	FoveaVarEventCauseType       = "event_cause_type"
 	FoveaVarEventFlagType        = "event_flag_type"
@@ -287,7 +288,9 @@ type FoveaProgramSpecs struct {
 	FromEndpoint        *ebpf.ProgramSpec `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.ProgramSpec `ebpf:"from_endpoint_alone"`
 	FromNetwork         *ebpf.ProgramSpec `ebpf:"from_network"`
-	FullBacklog         *ebpf.ProgramSpec `ebpf:"full_backlog"`
+	FullBacklogAck4     *ebpf.ProgramSpec `ebpf:"full_backlog_ack4"`
+	FullBacklogAck6     *ebpf.ProgramSpec `ebpf:"full_backlog_ack6"`
+	FullBacklogSyn      *ebpf.ProgramSpec `ebpf:"full_backlog_syn"`
 	KfreeSkb            *ebpf.ProgramSpec `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
 	KfreeSkbOfSocket    *ebpf.ProgramSpec `ebpf:"kfree_skb_of_socket"`
@@ -322,7 +325,6 @@ type FoveaMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type FoveaVariableSpecs struct {
 	Aggregate            *ebpf.VariableSpec `ebpf:"aggregate"`
-	ConnRequest          *ebpf.VariableSpec `ebpf:"conn_request"`
 	EphemeralPort        *ebpf.VariableSpec `ebpf:"ephemeral_port"`
 	EventCauseType       *ebpf.VariableSpec `ebpf:"event_cause_type"`
 	EventFlagType        *ebpf.VariableSpec `ebpf:"event_flag_type"`
@@ -390,7 +392,6 @@ func (m *FoveaMaps) Close() error {
 // It can be passed to LoadFoveaObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FoveaVariables struct {
 	Aggregate            *ebpf.Variable `ebpf:"aggregate"`
-	ConnRequest          *ebpf.Variable `ebpf:"conn_request"`
 	EphemeralPort        *ebpf.Variable `ebpf:"ephemeral_port"`
 	EventCauseType       *ebpf.Variable `ebpf:"event_cause_type"`
 	EventFlagType        *ebpf.Variable `ebpf:"event_flag_type"`
@@ -417,7 +418,9 @@ type FoveaPrograms struct {
 	FromEndpoint        *ebpf.Program `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.Program `ebpf:"from_endpoint_alone"`
 	FromNetwork         *ebpf.Program `ebpf:"from_network"`
-	FullBacklog         *ebpf.Program `ebpf:"full_backlog"`
+	FullBacklogAck4     *ebpf.Program `ebpf:"full_backlog_ack4"`
+	FullBacklogAck6     *ebpf.Program `ebpf:"full_backlog_ack6"`
+	FullBacklogSyn      *ebpf.Program `ebpf:"full_backlog_syn"`
 	KfreeSkb            *ebpf.Program `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.Program `ebpf:"kfree_skb_no_reason"`
 	KfreeSkbOfSocket    *ebpf.Program `ebpf:"kfree_skb_of_socket"`
@@ -438,7 +441,9 @@ func (p *FoveaPrograms) Close() error {
 		p.FromEndpoint,
 		p.FromEndpointAlone,
 		p.FromNetwork,
-		p.FullBacklog,
+		p.FullBacklogAck4,
+		p.FullBacklogAck6,
+		p.FullBacklogSyn,
 		p.KfreeSkb,
 		p.KfreeSkbNoReason,
 		p.KfreeSkbOfSocket,

@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -11,12 +12,11 @@ import (
 	"github.com/fovea-obs/fovea/bpf"
 )
 
-const (
-	// maxLosing is MAX_LOSING of bpf/fovea.h.
-	maxLosing = 32
-	// connRequest is where a SYN is dropped that finds a full backlog.
-	connRequest = "tcp_conn_request"
-)
+// maxLosing is MAX_LOSING of bpf/fovea.h.
+const maxLosing = 32
+
+// fullBacklogs are what some probes tell of together.
+const fullBacklogs = "full backlogs"
 
 // dropValues are what the programs must know of this kernel to tell drops, by the
 // variable's name.
@@ -25,36 +25,33 @@ func dropValues(cfg Config, why reasons, where *symbols) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
-	var losing [maxLosing]bpf.FoveaLosing
-	places := reason.Losing()
-	functions := []string{connRequest}
-	if !slices.Contains(cfg.IgnoreReasons, reason.NotSpecified) {
-		for _, p := range places {
-			functions = append(functions, p.Function)
-		}
-	}
-	var n int
-	var request uint64
-	for _, f := range where.spans(functions) {
-		switch i := slices.IndexFunc(places, func(p reason.Place) bool { return p.Function == f.name }); {
-		case f.name == connRequest:
-			request = f.start
-		case n < len(losing):
-			losing[n] = bpf.FoveaLosing{Start: f.start, End: f.end}
-			if places[i].Arriving {
-				losing[n].Arriving = 1
-			}
-			n++
-		}
-	}
 	return map[string]any{
 		bpf.FoveaVarIgnoredReasons:       ignored,
 		bpf.FoveaVarReasonNoSocket:       why.number("NO_SOCKET"),
 		bpf.FoveaVarReasonNotSpecified:   why.number(reason.NotSpecified),
 		bpf.FoveaVarReasonListenOverflow: why.number(listenOverflow),
-		bpf.FoveaVarLosing:               losing,
-		bpf.FoveaVarConnRequest:          request,
+		bpf.FoveaVarLosing:               losingPlaces(cfg, where),
 	}, nil
+}
+
+// losingPlaces are where packets are lost for no reason that is specified, as far as
+// the kernel shows where that is.
+func losingPlaces(cfg Config, where *symbols) (places [maxLosing]bpf.FoveaLosing) {
+	if slices.Contains(cfg.IgnoreReasons, reason.NotSpecified) {
+		return places
+	}
+	arriving := map[string]bool{}
+	for _, p := range reason.Losing() {
+		arriving[p.Function] = p.Arriving
+	}
+	found := where.spans(slices.Collect(maps.Keys(arriving)))
+	for i, f := range found[:min(len(found), len(places))] {
+		places[i] = bpf.FoveaLosing{Start: f.start, End: f.end}
+		if arriving[f.name] {
+			places[i].Arriving = 1
+		}
+	}
+	return places
 }
 
 // loadDrops loads the programs that tell of drops, each for itself.
@@ -63,11 +60,15 @@ func (o *objects) loadDrops(load func(string) (*ebpf.Program, error), why reason
 		none := errors.New("the kernel has none before 5.17")
 		o.miss("drop reasons", none)
 		o.loadProbe(load, "drops", bpf.FoveaProgKfreeSkbNoReason)
-		o.miss("full backlogs", fmt.Errorf("drop reasons: %w", none))
+		o.miss(fullBacklogs, fmt.Errorf("drop reasons: %w", none))
 		return
 	}
 	o.loadProbe(load, "drops", bpf.FoveaProgKfreeSkbOfSocket, bpf.FoveaProgKfreeSkb)
-	o.loadProbe(load, "full backlogs", bpf.FoveaProgFullBacklog)
+	o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogSyn)
+	if why.number(listenOverflow) == ownListenOverflow {
+		o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogAck4)
+		o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogAck6)
+	}
 	if len(o.probes) > 0 {
 		o.loadDropSweeps(load)
 	}

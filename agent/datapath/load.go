@@ -164,7 +164,11 @@ func (o *objects) loadPairs(load func(string) (*ebpf.Program, error)) {
 	o.miss("conntrack", err)
 }
 
+// miss notes what is not there, and of several errors the first.
 func (o *objects) miss(probe string, err error) {
+	if slices.ContainsFunc(o.missing, func(m missing) bool { return m.probe == probe }) {
+		return
+	}
 	o.missing = append(o.missing, missing{probe, err})
 }
 

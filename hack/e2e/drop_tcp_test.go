@@ -17,16 +17,17 @@ import (
 
 // Source ports of the client's connections that fill a backlog.
 const (
-	firstInBacklog  = 41001
-	secondInBacklog = 41002
+	firstInBacklog = 41001 + iota
+	secondInBacklog
+	thirdInBacklog
 )
 
 // tcpSYN is the flag's bit.
 const tcpSYN = 2
 
-// listen has the web server's pod listen, with room for one connection that nobody
-// has accepted.
-func (s *shop) listen(t *testing.T, at netip.AddrPort) (socket int) {
+// listen has the web server's pod listen, with room for more connections that nobody has
+// accepted than the backlog is, by one.
+func (s *shop) listen(t *testing.T, at netip.AddrPort, backlog int) (socket int) {
 	t.Helper()
 	check(t, s.web.NS.Do(func() (err error) {
 		socket, err = streamSocket(at.Addr())
@@ -34,7 +35,7 @@ func (s *shop) listen(t *testing.T, at netip.AddrPort) (socket int) {
 	}))
 	closeLater(t, func() error { return unix.Close(socket) })
 	check(t, unix.Bind(socket, sockaddr(at)))
-	check(t, unix.Listen(socket, 0))
+	check(t, unix.Listen(socket, backlog))
 	return socket
 }
 
@@ -82,7 +83,7 @@ func awaitReady(t *testing.T, socket int, events int16) {
 func (s *shop) fullBacklog(addr netip.Addr, port uint16) func(*testing.T) {
 	return func(t *testing.T) {
 		at := netip.AddrPortFrom(addr, port)
-		listener := s.listen(t, at)
+		listener := s.listen(t, at, 0)
 		s.dial(t, firstInBacklog, at)
 		awaitReady(t, listener, unix.POLLIN)
 	}
@@ -105,13 +106,15 @@ func (s *shop) connect(addr netip.Addr, port uint16) func(context.Context) error
 }
 
 // overflow has two connections begin that a listener has room for, and finish when it
-// has room for one.
+// has room for one. With less room, the second would begin by a cookie.
 func (s *shop) overflow(f *follower, port uint16) func(*testing.T) {
 	return func(t *testing.T) {
 		at := netip.AddrPortFrom(s.web.IPv4, port)
-		s.listen(t, at)
+		listener := s.listen(t, at, 1)
+		s.dial(t, firstInBacklog, at)
+		awaitReady(t, listener, unix.POLLIN)
 		ctx := testContext(t)
-		for _, from := range []uint16{firstInBacklog, secondInBacklog} {
+		for _, from := range []uint16{secondInBacklog, thirdInBacklog} {
 			// The client does not hear of it yet.
 			deaf, err := s.client.AddDrop(lab.Drop{Protocol: lab.TCP, Port: from, Hook: lab.Input})
 			check(t, err)
@@ -134,7 +137,7 @@ func (s *shop) overflow(f *follower, port uint16) func(*testing.T) {
 func (s *shop) connection(port uint16) func(*testing.T) {
 	return func(t *testing.T) {
 		at := netip.AddrPortFrom(s.web.IPv4, port)
-		listener := s.listen(t, at)
+		listener := s.listen(t, at, 0)
 		awaitReady(t, s.dial(t, firstInBacklog, at), unix.POLLOUT)
 		awaitReady(t, listener, unix.POLLIN)
 	}
