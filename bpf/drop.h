@@ -447,46 +447,41 @@ int kfree_skb_no_reason(__u64 *ctx)
 	return 0;
 }
 
-/* Tells of a packet to a listener that has no room for another connection
- * (include/net/sock.h: sk_acceptq_is_full). */
-static __always_inline int full_backlog(void *ctx, __u64 listener, __u64 packet)
+/* As sk_acceptq_is_full of include/net/sock.h has it. */
+static __always_inline bool has_full_backlog(struct sock *listener)
 {
-	struct sk_buff *skb = (struct sk_buff *)packet;
-	struct sock *sk = (struct sock *)listener;
-
-	if (BPF_CORE_READ(sk, sk_ack_backlog) > BPF_CORE_READ(sk, sk_max_ack_backlog))
-		dropped(skb, sk, bpf_get_func_ip(ctx), reason_listen_overflow, true);
-	return 0;
+	return BPF_CORE_READ(listener, sk_ack_backlog) > BPF_CORE_READ(listener, sk_max_ack_backlog);
 }
 
 /*
- * Who asks for a connection that there is no room for is not answered, and the SYN is
- * freed as if it was used (net/ipv4/tcp_input.c). This runs for each SYN that finds a
- * listener, and for nothing else.
+ * Who asks for a connection that a listener has no room for is not answered, and the
+ * SYN is freed as if it was used (net/ipv4/tcp_input.c). This runs for each SYN that
+ * finds a listener, and for nothing else.
  */
 SEC("fentry/tcp_conn_request")
 int full_backlog_syn(__u64 *ctx)
 {
-	return full_backlog(ctx, ctx[2], ctx[3]);
+	struct sock *listener = (struct sock *)ctx[2];
+
+	if (has_full_backlog(listener))
+		dropped((struct sk_buff *)ctx[3], listener, bpf_get_func_ip(ctx), reason_listen_overflow, true);
+	return 0;
 }
 
-/* The ACK that ends the handshake, when there is no room any more. Since 6.15 the kernel
- * has a reason for it. */
-SEC("fentry/tcp_v4_syn_recv_sock")
-int full_backlog_ack4(__u64 *ctx)
+/*
+ * The ACK that ends the handshake, when there is no room any more: the request is
+ * marked, and kept for another try (net/ipv4/tcp_minisocks.c). Since 6.15 the kernel
+ * has a reason for it; before, the function has five arguments.
+ */
+SEC("fexit/tcp_check_req")
+int full_backlog_ack(__u64 *ctx)
 {
-	return full_backlog(ctx, ctx[0], ctx[1]);
-}
+	struct sock *listener = (struct sock *)ctx[0];
+	struct inet_request_sock *request = (struct inet_request_sock *)ctx[2];
 
-SEC("fentry/tcp_v6_syn_recv_sock")
-int full_backlog_ack6(__u64 *ctx)
-{
-	struct sk_buff *skb = (struct sk_buff *)ctx[1];
-
-	/* It has that of IPv4 do the rest (net/ipv6/tcp_ipv6.c). */
-	if (BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IP))
-		return 0;
-	return full_backlog(ctx, ctx[0], ctx[1]);
+	if (!ctx[5] && has_full_backlog(listener) && BPF_CORE_READ_BITFIELD_PROBED(request, acked))
+		dropped((struct sk_buff *)ctx[1], listener, bpf_get_func_ip(ctx), reason_listen_overflow, true);
+	return 0;
 }
 
 /* Run over what was counted about once a second. */

@@ -207,8 +207,7 @@ const (
 	FoveaProgFromEndpoint        = "from_endpoint"
 	FoveaProgFromEndpointAlone   = "from_endpoint_alone"
 	FoveaProgFromNetwork         = "from_network"
-	FoveaProgFullBacklogAck4     = "full_backlog_ack4"
-	FoveaProgFullBacklogAck6     = "full_backlog_ack6"
+	FoveaProgFullBacklogAck      = "full_backlog_ack"
 	FoveaProgFullBacklogSyn      = "full_backlog_syn"
 	FoveaProgKfreeSkb            = "kfree_skb"
 	FoveaProgKfreeSkbNoReason    = "kfree_skb_no_reason"
@@ -288,8 +287,7 @@ type FoveaProgramSpecs struct {
 	FromEndpoint        *ebpf.ProgramSpec `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.ProgramSpec `ebpf:"from_endpoint_alone"`
 	FromNetwork         *ebpf.ProgramSpec `ebpf:"from_network"`
-	FullBacklogAck4     *ebpf.ProgramSpec `ebpf:"full_backlog_ack4"`
-	FullBacklogAck6     *ebpf.ProgramSpec `ebpf:"full_backlog_ack6"`
+	FullBacklogAck      *ebpf.ProgramSpec `ebpf:"full_backlog_ack"`
 	FullBacklogSyn      *ebpf.ProgramSpec `ebpf:"full_backlog_syn"`
 	KfreeSkb            *ebpf.ProgramSpec `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
@@ -418,8 +416,7 @@ type FoveaPrograms struct {
 	FromEndpoint        *ebpf.Program `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.Program `ebpf:"from_endpoint_alone"`
 	FromNetwork         *ebpf.Program `ebpf:"from_network"`
-	FullBacklogAck4     *ebpf.Program `ebpf:"full_backlog_ack4"`
-	FullBacklogAck6     *ebpf.Program `ebpf:"full_backlog_ack6"`
+	FullBacklogAck      *ebpf.Program `ebpf:"full_backlog_ack"`
 	FullBacklogSyn      *ebpf.Program `ebpf:"full_backlog_syn"`
 	KfreeSkb            *ebpf.Program `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.Program `ebpf:"kfree_skb_no_reason"`
@@ -441,8 +438,7 @@ func (p *FoveaPrograms) Close() error {
 		p.FromEndpoint,
 		p.FromEndpointAlone,
 		p.FromNetwork,
-		p.FullBacklogAck4,
-		p.FullBacklogAck6,
+		p.FullBacklogAck,
 		p.FullBacklogSyn,
 		p.KfreeSkb,
 		p.KfreeSkbNoReason,

@@ -54,6 +54,10 @@ struct sock {
 	__u32 sk_ack_backlog, sk_max_ack_backlog;
 } CORE;
 
+struct inet_request_sock {
+	__u16 acked : 1;
+} CORE;
+
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;

@@ -66,8 +66,7 @@ func (o *objects) loadDrops(load func(string) (*ebpf.Program, error), why reason
 	o.loadProbe(load, "drops", bpf.FoveaProgKfreeSkbOfSocket, bpf.FoveaProgKfreeSkb)
 	o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogSyn)
 	if why.number(listenOverflow) == ownListenOverflow {
-		o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogAck4)
-		o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogAck6)
+		o.loadProbe(load, fullBacklogs, bpf.FoveaProgFullBacklogAck)
 	}
 	if len(o.probes) > 0 {
 		o.loadDropSweeps(load)

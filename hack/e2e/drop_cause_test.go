@@ -215,7 +215,7 @@ func (s *shop) dropCauses(f *follower) []cause {
 		{"a device that nobody reads", s.addUnreadDevice("198.51.101.0/24"), s.datagrams(unread, 718, 20), datagram(unread, 718, nil),
 			nil, why{"FULL_RING", "tun_net_xmit", unknownDrop}},
 		{"a backlog that is full in the end", s.overflow(f, 721), nil, segment(721, "ACK"), s.web,
-			why{"TCP_LISTEN_OVERFLOW", "tcp_v4_rcv or tcp_v4_syn_recv_sock", unknownDrop}},
+			why{"TCP_LISTEN_OVERFLOW", "tcp_v4_rcv or tcp_check_req", unknownDrop}},
 	}
 }
 
