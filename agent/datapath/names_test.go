@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/vishvananda/netlink"
 )
 
@@ -143,5 +144,37 @@ func TestReasons(t *testing.T) {
 	}
 	if r.number("NO_SOCKET") != 3 || r.number("NETFILTER_DROP") != 0 || r.name(3) != "NO_SOCKET" || r.name(9) != "" {
 		t.Error("names and numbers do not agree")
+	}
+}
+
+func TestReasonsOfSubsystems(t *testing.T) {
+	const subsystem = 3 << 16
+	asked := 0
+	r := reasons{names: map[uint32]string{3: "NO_SOCKET"}, subsystems: &subsystems{
+		names: map[uint32]string{},
+		load: func(module string) (*btf.Spec, error) {
+			asked++
+			if module != "openvswitch" {
+				return nil, os.ErrNotExist
+			}
+			b, err := btf.NewBuilder([]btf.Type{&btf.Enum{Name: "ovs_drop_reason", Size: 4, Values: []btf.EnumValue{
+				{Name: "__OVS_DROP_REASON", Value: subsystem}, {Name: "OVS_DROP_LAST_ACTION", Value: subsystem + 1},
+			}}}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return b.Spec()
+		},
+	}}
+	for range 2 {
+		for number, want := range map[uint32]string{subsystem + 1: "OVS_DROP_LAST_ACTION", subsystem + 2: "", 2 << 16: "", 3: "NO_SOCKET", 4: ""} {
+			if got := r.name(number); got != want {
+				t.Errorf("reason %d is called %q, want %q", number, got, want)
+			}
+		}
+	}
+	// Once for the first number, and once for each that has no name.
+	if asked > 3*2 {
+		t.Errorf("modules were asked for %d times", asked)
 	}
 }
