@@ -97,16 +97,24 @@ type Datapath struct {
 
 // Open loads the programs. It fails only if there is nothing to read from: what
 // the kernel refuses of the rest is told by Degraded. The caller must Close.
-func Open(cfg Config) (_ *Datapath, err error) {
-	d := &Datapath{cfg: cfg, log: cfg.Log, symbols: newSymbols(), names: newInterfaceNames(), ready: make(chan struct{})}
+func Open(cfg Config) (*Datapath, error) {
 	for _, p := range append(append([]string{}, cfg.Include...), cfg.Exclude...) {
 		if _, err := path.Match(p, ""); err != nil {
 			return nil, fmt.Errorf("interface pattern %q: %w", p, err)
 		}
 	}
 	types := btf.NewCache()
-	if d.reasons, err = loadReasons(types); err != nil {
+	why, err := loadReasons(types)
+	if err != nil {
 		return nil, err
+	}
+	return openWith(cfg, types, why)
+}
+
+// openWith is Open on a kernel that has these reasons.
+func openWith(cfg Config, types *btf.Cache, why reasons) (_ *Datapath, err error) {
+	d := &Datapath{
+		cfg: cfg, log: cfg.Log, reasons: why, symbols: newSymbols(), names: newInterfaceNames(), ready: make(chan struct{}),
 	}
 	inode, err := netnsInode(cfg.NetNS)
 	if err != nil {
