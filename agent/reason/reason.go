@@ -38,7 +38,8 @@ func Of(name string) (r Reason, known bool) {
 		return Reason{NoLoss: "it was not dropped"}, true
 	case NotSpecified:
 		return Reason{NoLoss: "kernels that have reasons use this one for what they have not sorted yet, most of it no loss"}, true
-	case "TCP_OLD_DATA", "TCP_OFOMERGE", "TCP_OFO_DROP", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK", "TCP_OLD_SEQUENCE", "DUP_FRAG":
+	case "TCP_OLD_DATA", "TCP_OFOMERGE", "TCP_OFO_DROP", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK",
+		"TCP_RFC7323_PAWS_ACK", "TCP_OLD_SEQUENCE", "DUP_FRAG":
 		return Reason{NoLoss: "the data was there already"}, true
 	case "TCP_CLOSE", "TCP_RESET", "SOCKET_CLOSE", "QUEUE_PURGE", "UNIX_DISCONNECT", "UNIX_SKIP_OOB":
 		return Reason{NoLoss: "it was left when a socket was closed, or a device taken down"}, true
@@ -76,7 +77,7 @@ func Of(name string) (r Reason, known bool) {
 	case "SOCKET_RCVBUFF", "SOCKET_BACKLOG", "PROTO_MEM", "NETFILTER_DROP", "XFRM_POLICY", "SECURITY_HOOK",
 		"TCP_AUTH_HDR", "TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE", "TCP_AONOTFOUND",
 		"TCP_AOUNEXPECTED", "TCP_AOKEYNOTFOUND", "TCP_AOFAILURE", "TCP_FLAGS", "TCP_ABORT_ON_DATA",
-		"TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_RFC7323_PAWS", "TCP_RFC7323_PAWS_ACK", "TCP_RFC7323_TW_PAWS",
+		"TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_RFC7323_PAWS", "TCP_RFC7323_TW_PAWS",
 		"TCP_RFC7323_TSECR", "TCP_LISTEN_OVERFLOW", "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE",
 		"TCP_INVALID_ACK_SEQUENCE", "TCP_INVALID_SYN", "TCP_FASTOPEN", "TCP_ACK_UNSENT_DATA",
 		"TCP_OFO_QUEUE_PRUNE", "TCP_MINTTL", "BPF_CGROUP_EGRESS", "IPV6DISABLED", "NEIGH_CREATEFAIL",
