@@ -227,7 +227,7 @@ func (f *flowStream) send() error {
 		if err := f.to.send(f.batch, f.ends, f.times); err != nil {
 			return err
 		}
-	} else if f.follow && f.beats.isDue() {
+	} else if f.beats.isDue() {
 		if err := f.beat(); err != nil {
 			return err
 		}

@@ -20,6 +20,8 @@ type Batch struct {
 	Mark int64
 	// End says that nothing at all comes after them.
 	End bool
+	// Away says that the source is not to be waited for until it tells more.
+	Away bool
 }
 
 // Merge is for one goroutine.
@@ -28,9 +30,8 @@ type Merge struct {
 	patience time.Duration
 	sources  []source
 	heads    tree
-	// open are the sources that have not ended and have no item: what they tell next
-	// is later than the least of their marks, if it is known.
-	open  int
+	// bound is the least mark of the sources that are waited for and have no item: what
+	// they tell next is later. It is what it says if known.
 	bound int64
 	known bool
 }
@@ -38,8 +39,8 @@ type Merge struct {
 type source struct {
 	queue []queued
 	// mark is a time after which the next item is.
-	mark  int64
-	ended bool
+	mark        int64
+	ended, away bool
 }
 
 // queued is a batch's items that are left, which came at a time.
@@ -54,7 +55,6 @@ func New(patience time.Duration) *Merge { return &Merge{patience: patience} }
 // Add adds a source, and returns its number. The sources have numbers from 0 on.
 func (m *Merge) Add() int {
 	m.sources = append(m.sources, source{mark: math.MinInt64})
-	m.open++
 	m.known = false
 	return m.heads.grow()
 }
@@ -66,7 +66,7 @@ func (m *Merge) Put(number int, b Batch, now time.Time) {
 	if s.ended {
 		return
 	}
-	had := len(s.queue) > 0
+	empty := len(s.queue) == 0
 	if len(b.Items) > 0 {
 		s.queue = append(s.queue, queued{b.Items, now})
 		s.mark = max(s.mark, b.Items[len(b.Items)-1].Time)
@@ -74,12 +74,11 @@ func (m *Merge) Put(number int, b Batch, now time.Time) {
 	if b.Mark != 0 {
 		s.mark = max(s.mark, b.Mark)
 	}
-	s.ended = b.End
-	if !had {
-		m.open--
+	s.ended, s.away = b.End, b.Away
+	if empty {
 		m.expose(number)
+		m.known = false
 	}
-	m.known = false
 }
 
 // expose shows the first item that a source has, or that it has none.
@@ -91,18 +90,15 @@ func (m *Merge) expose(number int) {
 		return
 	}
 	m.heads.set(number, never)
-	if !s.ended {
-		m.open++
-	}
 	m.known = false
 }
 
-// least is the least mark of the sources that are open.
+// least is the least mark of the sources that are waited for and have no item.
 func (m *Merge) least() int64 {
 	if !m.known {
 		m.bound, m.known = math.MaxInt64, true
 		for i := range m.sources {
-			if s := &m.sources[i]; !s.ended && len(s.queue) == 0 {
+			if s := &m.sources[i]; !s.ended && !s.away && len(s.queue) == 0 {
 				m.bound = min(m.bound, s.mark)
 			}
 		}
@@ -130,8 +126,7 @@ func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok 
 		return Item{}, 0, 0, false
 	}
 	s := &m.sources[number]
-	first := &s.queue[0]
-	if m.open > 0 && m.least() < key {
+	if m.least() < key {
 		if m.patience == 0 {
 			return Item{}, 0, 0, false
 		}
@@ -139,6 +134,7 @@ func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok 
 			return Item{}, 0, left, false
 		}
 	}
+	first := &s.queue[0]
 	i = first.items[0]
 	if first.items = first.items[1:]; len(first.items) == 0 {
 		s.queue = s.queue[1:]
@@ -158,11 +154,11 @@ func (m *Merge) Passed() int64 {
 	return passed
 }
 
-// Ended tells whether all sources have ended and nothing is left.
+// Ended tells whether nothing is left and no source is waited for.
 func (m *Merge) Ended() bool {
 	_, key := m.heads.least()
-	return key == never && m.open == 0
+	return key == never && m.least() == math.MaxInt64
 }
 
-// Waiting tells whether the source has told something that is not out yet.
-func (m *Merge) Waiting(number int) bool { return len(m.sources[number].queue) > 0 }
+// Queued is how many batches of a source have items that are not out yet.
+func (m *Merge) Queued(number int) int { return len(m.sources[number].queue) }

@@ -17,7 +17,7 @@ import (
 //
 //	new [patience=duration]
 //	add n=number
-//	put               a line for each source: its number, times of items, [mark=time] [end]
+//	put               a line for each source: its number, times of items, [mark=time] [end] [away]
 //	next              all that is out now
 //	after d=duration  lets time pass
 func TestScenarios(t *testing.T) {
@@ -74,6 +74,8 @@ func batch(t *testing.T, line string) (source int, b Batch) {
 			b.Mark = number(t, mark)
 		case w == "end":
 			b.End = true
+		case w == "away":
+			b.Away = true
 		default:
 			b.Items = append(b.Items, Item{Time: number(t, w), Message: []byte(words[0] + ":" + w)})
 		}
@@ -189,7 +191,7 @@ func BenchmarkNext(b *testing.B) {
 					b.Fatal("nothing")
 				}
 				at = item.Time
-				if !m.Waiting(source) {
+				if m.Queued(source) == 0 {
 					b.StopTimer()
 					refill(source)
 					b.StartTimer()
