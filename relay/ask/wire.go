@@ -126,7 +126,11 @@ func readTime(b []byte) (int64, error) {
 		}
 		b = b[n:]
 		if kind != protowire.VarintType {
-			return 0, errors.New("a time of another form")
+			if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
+				return 0, protowire.ParseError(n)
+			}
+			b = b[n:]
+			continue
 		}
 		v, n := protowire.ConsumeVarint(b)
 		if n < 0 {
