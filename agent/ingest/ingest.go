@@ -112,7 +112,7 @@ func (in *Ingest) append(h held) {
 	if !in.nat.holds() {
 		in.write(h.packets)
 		if h.begins {
-			in.judge(&h.record, &translation{})
+			in.judge(h.record, &translation{})
 		}
 		return
 	}

@@ -202,7 +202,7 @@ func (in *Ingest) unhold(now int64) (again bool) {
 		}
 		in.write(h.packets)
 		if h.begins {
-			in.judge(&in.record, &t)
+			in.judge(in.record, &t)
 		}
 	}
 	n.held = n.held[:copy(n.held, n.held[written:])]

@@ -150,8 +150,8 @@ const maxBlocks = 4096
 // allows it at the endpoint of this node whose interface it crossed. Nothing is said
 // where no policy selects that endpoint. Policies look at the address that a service
 // is translated to.
-func (in *Ingest) judge(written *history.Record, t *translation) {
-	in.record = *written
+func (in *Ingest) judge(written history.Record, t *translation) {
+	in.record = written
 	r := &in.record
 	r.Kind, r.Bytes = history.KindPolicy, 0
 	if written.Kind == history.KindDrop {

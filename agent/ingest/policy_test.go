@@ -223,6 +223,25 @@ func TestPolicyBehindService(t *testing.T) {
 	}
 }
 
+// TestPolicyHeldBack has a drop wait for another connection, of which the kernel is
+// asked.
+func TestPolicyHeldBack(t *testing.T) {
+	in, kernel := newJudged(t), &tracking{server: "10.1.0.3"}
+	in.Translate = kernel.translate
+	in.Event(event{"trace 10.1.0.1:40000 to 10.96.0.1:80", ifWeb, from | local, nil}.kernel(t), second(1))
+	in.Event(event{"drop 10.1.0.1:1 to 10.1.0.3:80", ifWeb, from | local, nil}.kernel(t), second(1))
+	in.Event(event{"drop 10.1.0.3:1 to 10.1.0.1:81", ifWeb, local, nil}.kernel(t), second(1))
+	in.Flush(math.MaxInt64)
+	want := []string{
+		"trace forwarded egress, 3 packets", "policy forwarded egress, 0 packets, allowed by [shop/out]",
+		"drop dropped egress, 3 packets, denied by [shop/out]", "policy dropped egress, 0 packets, denied by [shop/out]",
+		"drop dropped ingress, 3 packets, denied by [shop/in]", "policy dropped ingress, 0 packets, denied by [shop/in]",
+	}
+	if diff := cmp.Diff(want, in.told(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestPolicyKept checks that a verdict is kept for as long as a record has it, and no
 // longer.
 func TestPolicyKept(t *testing.T) {

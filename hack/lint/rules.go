@@ -89,6 +89,8 @@ var rooms = []room{
 	{name: "internal/...", may: list("internal/..."), never: list("agent/...", "relay/...", "bpf"),
 		why: "internal is used by both sides and knows neither"},
 	{name: "proto/...", why: "messages import nothing of ours"},
+	{name: "hack/netpol", may: list("hack/lab"), never: list("agent/..."),
+		why: "the engine is what the agent's inference is held against, and shares nothing with it"},
 	// Tools may use all, and no room above may import them.
 	{name: "hack/...", may: list("...")},
 }

@@ -42,7 +42,7 @@ func testHubble(t *testing.T, f *fixture) {
 			netip.AddrPortFrom(node.IPv4, 4244).String(), "unix://" + node.Dir("/run/fovea/hubble.sock"),
 		} {
 			eventually(ctx, t, func() error {
-				flows, err := observe(ctx, hubble, node, server)
+				flows, err := observe(ctx, hubble, node, server, "--last", "1000")
 				if err != nil {
 					return err
 				}
@@ -52,28 +52,33 @@ func testHubble(t *testing.T, f *fixture) {
 	}
 }
 
-// observe returns the newest flows of a node.
-func observe(ctx context.Context, hubble string, node *cluster.Node, server string) ([]*flowpb.Flow, error) {
-	cmd := exec.CommandContext(ctx, hubble, "observe", "--last", "1000", "--output", "jsonpb", "--server", server)
+// observe returns the flows of a node that pass the filters.
+func observe(ctx context.Context, hubble string, node *cluster.Node, server string, filters ...string) (flows []*flowpb.Flow, err error) {
+	cmd := exec.CommandContext(ctx, hubble, append([]string{"observe", "--output", "jsonpb", "--server", server}, filters...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := node.NS.Run(cmd); err != nil {
 		return nil, fmt.Errorf("observe %s: %w: %s", server, err, errs.String())
 	}
-	var flows []*flowpb.Flow
-	for d := json.NewDecoder(&out); ; {
+	err = eachFlow(&out, func(f *flowpb.Flow) { flows = append(flows, f) })
+	return flows, err
+}
+
+// eachFlow reads what hubble prints until its end.
+func eachFlow(r io.Reader, take func(*flowpb.Flow)) error {
+	for d := json.NewDecoder(r); ; {
 		var line json.RawMessage
 		if err := d.Decode(&line); errors.Is(err, io.EOF) {
-			return flows, nil
+			return nil
 		} else if err != nil {
-			return nil, fmt.Errorf("read flows: %w", err)
+			return fmt.Errorf("read flows: %w", err)
 		}
 		var r observerpb.GetFlowsResponse
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(line, &r); err != nil {
-			return nil, fmt.Errorf("read flow %s: %w", line, err)
+			return fmt.Errorf("read flow %s: %w", line, err)
 		}
 		if f := r.GetFlow(); f != nil {
-			flows = append(flows, f)
+			take(f)
 		}
 	}
 }

@@ -46,6 +46,7 @@ func TestCluster(t *testing.T) {
 				{"names", testNames, ""},
 				{"names without API server", testNamesWithoutAPI, cluster.Nftables},
 				{"agents killed", testAgentKilled, cluster.Nftables},
+				{"policies", testPolicies, ""},
 				{"churn", testChurn, cluster.Iptables},
 				{"without API server", testWithoutAPIServer, ""},
 				{"close", testClose, ""},

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 )
 
 const (
-	// callTimeout is how long a call may take, with what the server calls.
+	// callTimeout is how long a call may take, with what the server calls, if
+	// nothing else is said.
 	callTimeout = 5 * time.Second
 	// tokenHeader is where a client says who it is.
 	tokenHeader = "X-Workload"
@@ -28,7 +30,13 @@ const (
 type caller struct {
 	report  *report.Writer
 	targets []*url.URL
-	calls   atomic.Int64
+	timeout time.Duration
+	// atOnce is for all targets of a round at once, and not one after the other.
+	atOnce bool
+	// from is the port that the first target is called from, the next for the
+	// second and so on; 0 for any.
+	from  uint16
+	calls atomic.Int64
 }
 
 // repeat calls all targets at an interval. It returns nil when the context ends.
@@ -55,24 +63,32 @@ func (c *caller) repeat(ctx context.Context, interval time.Duration, count int) 
 	}
 }
 
-// callAll calls each target once, one after the other.
+// callAll calls each target once.
 func (c *caller) callAll(ctx context.Context) error {
-	var errs []error
+	errs := make([]error, len(c.targets))
 	n := int(c.calls.Add(1))
-	for _, t := range c.targets {
-		errs = append(errs, c.call(ctx, t, n))
+	var calls sync.WaitGroup
+	for i, t := range c.targets {
+		calls.Go(func() { errs[i] = c.call(ctx, t, i, n) })
+		if !c.atOnce {
+			calls.Wait()
+		}
 	}
+	calls.Wait()
 	return errors.Join(errs...)
 }
 
-// call makes one connection and reports it. The n-th call takes the n-th of the
-// target's addresses, around and around.
-func (c *caller) call(ctx context.Context, t *url.URL, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// call makes one connection to the i-th target and reports it. The n-th call takes
+// the n-th of the target's addresses, around and around.
+func (c *caller) call(ctx context.Context, t *url.URL, i, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	r := report.Connection{Event: report.Called, Protocol: "tcp", Name: t.Hostname()}
 	if t.Scheme == "udp" {
 		r.Protocol = "udp"
+	}
+	if c.from != 0 {
+		r.Local = netip.AddrPortFrom(netip.IPv4Unspecified(), c.from+uint16(i))
 	}
 	err := c.try(ctx, t, n, &r)
 	if err != nil {
@@ -93,7 +109,7 @@ func (c *caller) try(ctx context.Context, t *url.URL, n int, r *report.Connectio
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	r.Remote = netip.AddrPortFrom(addrs[n%len(addrs)].Unmap(), uint16(port))
-	var d net.Dialer
+	d := net.Dialer{LocalAddr: localAddr(r)}
 	d.SetMultipathTCP(false)
 	conn, err := d.DialContext(ctx, r.Protocol, r.Remote.String())
 	if err != nil {
@@ -112,6 +128,18 @@ func (c *caller) try(ctx context.Context, t *url.URL, n int, r *report.Connectio
 	answer, err := ask(ctx, conn, t)
 	r.Peer, r.Seen = answer.Server, answer.Client
 	return err
+}
+
+// localAddr is the address to call from, nil for any.
+func localAddr(r *report.Connection) net.Addr {
+	switch port := int(r.Local.Port()); {
+	case port == 0:
+		return nil
+	case r.Protocol == "udp":
+		return &net.UDPAddr{Port: port}
+	default:
+		return &net.TCPAddr{Port: port}
+	}
 }
 
 // askHTTP makes one request on the connection.

@@ -1,16 +1,17 @@
 // Command workload is what runs in the pods of tests. It makes real connections
 // and reports each (package report) on its standard output.
 //
-//	workload server [-tcp :8080] [-udp :8080] [URL...]
+//	workload server [-tcp :8080,...] [-udp :8080,...] [URL...]
 //
 // answers HTTP and datagrams with who it is and the client's address that it
 // saw. Before it answers HTTP it calls the URLs, and fails if one of them does.
 //
-//	workload client [-interval 1s] [-count 0] URL...
+//	workload client [-interval 1s] [-count 0] [-timeout 5s] [-at-once] [-from 0] URL...
 //
 // calls the URLs again and again, or count times and then ends: with status 1
 // if a call failed. Each call looks the name up in the DNS, takes the next of
-// the addresses found, and makes a new connection.
+// the addresses found, and makes a new connection: with -from from this port to
+// the first URL, from the next to the second and so on.
 //
 // URLs are http://HOST:PORT or udp://HOST:PORT. Who a pod is comes from
 // POD_NAMESPACE and POD_NAME.
@@ -22,9 +23,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,6 +52,9 @@ func run(ctx context.Context, args []string, w *report.Writer) error {
 	flags.SetOutput(io.Discard)
 	tcp := flags.String("tcp", ":8080", "where to serve HTTP")
 	udp := flags.String("udp", ":8080", "where to answer datagrams")
+	timeout := flags.Duration("timeout", callTimeout, "how long a call may take")
+	atOnce := flags.Bool("at-once", false, "call all URLs at once")
+	from := flags.Uint("from", 0, "port to call the first URL from")
 	interval := flags.Duration("interval", time.Second, "time between calls")
 	count := flags.Int("count", 0, "how many rounds of calls, 0 for no end")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -65,10 +71,13 @@ func run(ctx context.Context, args []string, w *report.Writer) error {
 		}
 		targets = append(targets, u)
 	}
-	c := &caller{report: w, targets: targets}
+	if *from+uint(len(targets)) > math.MaxUint16 {
+		return fmt.Errorf("-from %d: want a port with as many above it as there are URLs", *from)
+	}
+	c := &caller{report: w, targets: targets, timeout: *timeout, atOnce: *atOnce, from: uint16(*from)}
 	switch args[0] {
 	case "server":
-		return serve(ctx, w, c, *tcp, *udp)
+		return serve(ctx, w, c, strings.Split(*tcp, ","), strings.Split(*udp, ","))
 	case "client":
 		return c.repeat(ctx, *interval, *count)
 	default:

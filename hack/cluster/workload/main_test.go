@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -141,6 +144,37 @@ func TestFailureIsReported(t *testing.T) {
 	}
 }
 
+func TestCallsAtOnceFromPortsAsked(t *testing.T) {
+	other := freePort(t)
+	address, server := start(t, "shop/server", "-udp", freePort(t)+","+other)
+	_, first, _ := net.SplitHostPort(freePort(t))
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	var client buffer
+	err = run(t.Context(), []string{"client", "-count", "1", "-at-once", "-timeout", "100ms", "-from", first,
+		"http://" + address, "udp://" + other, "udp://" + silent.LocalAddr().String()}, report.NewWriter(&client, "shop/client"))
+	if err == nil {
+		t.Error("nobody answers one of the calls, which is no error")
+	}
+	ports := map[string]string{}
+	for _, r := range client.reports(t) {
+		ports[r.Remote.String()] = fmt.Sprint(r.Local.Port(), r.Error != "")
+	}
+	n, _ := strconv.Atoi(first)
+	want := map[string]string{
+		address: fmt.Sprint(n, false), other: fmt.Sprint(n+1, false), silent.LocalAddr().String(): fmt.Sprint(n+2, true),
+	}
+	if !maps.Equal(ports, want) {
+		t.Errorf("called from %v, want %v", ports, want)
+	}
+	if got := server.reports(t); len(got) != 2 {
+		t.Errorf("server %+v", got)
+	}
+}
+
 func TestCallsGoAround(t *testing.T) {
 	c := &caller{report: report.NewWriter(&buffer{}, "shop/client")}
 	u := &url.URL{Scheme: "http", Host: "localhost:1"}
@@ -165,7 +199,7 @@ func TestCallsGoAround(t *testing.T) {
 }
 
 func TestRefusesWhatItCannotDo(t *testing.T) {
-	for _, args := range [][]string{nil, {"help"}, {"client"}, {"client", "http://host"}, {"client", "ftp://host:1"}, {"client", "-none"}} {
+	for _, args := range [][]string{nil, {"help"}, {"client"}, {"client", "http://host"}, {"client", "ftp://host:1"}, {"client", "-none"}, {"client", "-from", "65535", "http://host:1"}} {
 		if err := run(t.Context(), args, report.NewWriter(&buffer{}, "")); err == nil {
 			t.Errorf("%q passed", args)
 		}

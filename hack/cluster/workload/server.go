@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,28 +14,46 @@ import (
 	"github.com/fovea-obs/fovea/hack/cluster/workload/report"
 )
 
-// serve answers until the context ends.
-func serve(ctx context.Context, w *report.Writer, onward *caller, tcp, udp string) error {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	listener, err := lc.Listen(ctx, "tcp", tcp)
-	if err != nil {
-		return err
-	}
-	packets, err := lc.ListenPacket(ctx, "udp", udp)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	server := &http.Server{Handler: handler(w, onward)}
+// serve answers at all addresses until the context ends.
+func serve(ctx context.Context, w *report.Writer, onward *caller, tcp, udp []string) error {
 	group, either := errgroup.WithContext(ctx)
-	group.Go(func() error { return server.Serve(listener) })
-	group.Go(func() error { return serveUDP(w, packets.(*net.UDPConn)) })
-	group.Go(func() error {
-		<-either.Done()
-		return errors.Join(server.Close(), packets.Close())
-	})
+	err := listen(either, group, w, onward, tcp, udp)
+	if err != nil {
+		group.Go(func() error { return err }) // which ends those that were begun
+	}
 	if err := group.Wait(); ctx.Err() == nil {
 		return err
+	}
+	return nil
+}
+
+// listen begins to answer in the group, until its context ends. Who reaches TCP
+// reaches UDP.
+func listen(ctx context.Context, group *errgroup.Group, w *report.Writer, onward *caller, tcp, udp []string) error {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	server := &http.Server{Handler: handler(w, onward)}
+	group.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+	for _, address := range udp {
+		packets, err := lc.ListenPacket(ctx, "udp", address)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serveUDP(w, packets.(*net.UDPConn)) })
+		group.Go(func() error {
+			<-ctx.Done()
+			return packets.Close()
+		})
+	}
+	for _, address := range tcp {
+		listener, err := lc.Listen(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return server.Serve(listener) })
 	}
 	return nil
 }
