@@ -11,6 +11,7 @@ import (
 	relaypb "github.com/cilium/cilium/api/v1/relay"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -36,7 +37,7 @@ func (s *Server) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStr
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	f := &flows{
-		s: s, req: req, stream: stream, told: make(chan told), sources: map[*peers.Peer]bool{},
+		s: s, req: req, stream: stream, told: make(chan told), sources: map[*peers.Peer]*source{},
 		merge: merge.New(0), out: newWindow(req),
 	}
 	if req.GetFollow() {
@@ -55,24 +56,20 @@ type flows struct {
 	req    *observerpb.GetFlowsRequest
 	stream grpc.ServerStream
 	merge  *merge.Merge
-	// sources are those that are asked.
-	sources map[*peers.Peer]bool
-	// credits has a channel for each source, which holds one for each of its batches
-	// that is held: so many as held says.
-	credits []chan struct{}
-	held    []int
-	told    chan told
-	running sync.WaitGroup
-	out     *window
-	message rpc.Wire
+	// sources are those that are asked, numbered also those that were.
+	sources  map[*peers.Peer]*source
+	numbered []*source
+	told     chan told
+	running  sync.WaitGroup
+	out      *window
+	message  rpc.Wire
 }
 
 // told is what a source tells: a batch, or a change of its node's state.
 type told struct {
-	source int
+	source *source
 	batch  merge.Batch
 	state  relaypb.NodeState
-	node   string
 	why    string
 	// refused is what the node says of the request, if that is not valid.
 	refused error
@@ -126,25 +123,31 @@ func (f *flows) followed(changed <-chan struct{}) <-chan struct{} {
 // ask asks those of the list that are not asked yet.
 func (f *flows) ask(ctx context.Context, list []*peers.Peer) {
 	for _, p := range list {
-		if f.sources[p] {
+		if f.sources[p] != nil {
 			continue
 		}
-		number := f.merge.Add()
-		f.sources[p] = true
-		f.credits = append(f.credits, make(chan struct{}, ahead))
-		f.held = append(f.held, 0)
-		src := &source{flows: f, peer: p, number: number, credit: f.credits[number]}
-		f.running.Go(func() { src.run(ctx) })
+		s := &source{flows: f, peer: p, number: f.merge.Add(), credit: make(chan struct{}, ahead)}
+		own, cancel := context.WithCancel(ctx)
+		s.cancel = cancel
+		f.sources[p] = s
+		f.numbered = append(f.numbered, s)
+		f.running.Go(func() { s.run(own) })
 	}
 }
 
 // tellGone tells of those that are not in the list any more.
 func (f *flows) tellGone(list []*peers.Peer) error {
-	for p := range f.sources {
+	for p, s := range f.sources {
 		if slices.Contains(list, p) {
 			continue
 		}
 		delete(f.sources, p)
+		s.cancel()
+		if s.gone {
+			continue
+		}
+		s.gone = true
+		f.merge.Put(s.number, merge.Batch{End: true}, time.Now())
 		if err := f.status(relaypb.NodeState_NODE_GONE, p.Name, ""); err != nil {
 			return err
 		}
@@ -156,15 +159,19 @@ func (f *flows) take(t told) error {
 	if t.refused != nil {
 		return t.refused
 	}
+	if t.source.gone {
+		return nil
+	}
+	t.source.gone = t.state == relaypb.NodeState_NODE_GONE
 	if t.state != 0 {
-		if err := f.status(t.state, t.node, t.why); err != nil {
+		if err := f.status(t.state, t.source.peer.Name, t.why); err != nil {
 			return err
 		}
 	}
 	if len(t.batch.Items) > 0 {
-		f.held[t.source]++
+		t.source.held++
 	}
-	f.merge.Put(t.source, t.batch, time.Now())
+	f.merge.Put(t.source.number, t.batch, time.Now())
 	return nil
 }
 
@@ -173,16 +180,15 @@ func (f *flows) take(t told) error {
 func (f *flows) drain() (wait time.Duration, err error) {
 	now := time.Now()
 	for !f.out.full() {
-		item, source, wait, ok := f.merge.Next(now)
+		item, number, wait, ok := f.merge.Next(now)
 		if !ok {
 			if f.out.pass(f.merge.Passed()) {
 				return 0, f.flush()
 			}
 			return wait, nil
 		}
-		for f.held[source] > f.merge.Queued(source) {
-			f.held[source]--
-			<-f.credits[source]
+		for s := f.numbered[number]; s.held > f.merge.Queued(number); s.held-- {
+			<-s.credit
 		}
 		if f.out.pass(item.Time) {
 			if err := f.flush(); err != nil {
@@ -231,8 +237,12 @@ type source struct {
 	flows  *flows
 	peer   *peers.Peer
 	number int
-	// credit holds one for each batch of the node that is held.
+	cancel context.CancelFunc
+	// credit holds one for each batch of the node that is held or on its way. held
+	// counts the former, and gone says that the node is: both are for the call.
 	credit chan struct{}
+	held   int
+	gone   bool
 	// last is the time of the last item.
 	last int64
 	up   bool
@@ -246,7 +256,7 @@ func (s *source) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		last := told{source: s.number, node: s.peer.Name}
+		last := told{source: s}
 		if err != nil {
 			last.state, last.why = relaypb.NodeState_NODE_UNAVAILABLE, reason(err)
 		}
@@ -257,6 +267,9 @@ func (s *source) run(ctx context.Context) {
 		}
 		if status.Code(err) == codes.InvalidArgument {
 			last.refused = err
+		}
+		if s.peer.Conn.GetState() == connectivity.Shutdown {
+			last.state, last.why, final = relaypb.NodeState_NODE_GONE, "", true
 		}
 		last.batch.End, last.batch.Away = final, !final
 		s.up = false
@@ -285,7 +298,7 @@ func (s *source) request() *observerpb.GetFlowsRequest {
 }
 
 func (s *source) put(ctx context.Context, b merge.Batch) error {
-	t := told{source: s.number, batch: b, node: s.peer.Name}
+	t := told{source: s, batch: b}
 	if !s.up {
 		s.up = true
 		t.state = relaypb.NodeState_NODE_CONNECTED
