@@ -34,6 +34,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/agent/static"
 	"github.com/fovea-obs/fovea/internal/rpc"
+	foveapb "github.com/fovea-obs/fovea/proto/v1"
 )
 
 // Run observes and serves until ctx ends, which is no error. When it returns,
@@ -103,6 +104,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	})
 	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, cfg.Version), Log: log})
 	observerpb.RegisterObserverServer(server, obs)
+	foveapb.RegisterBatchesServer(server, obs.Batches())
 	peerpb.RegisterPeerServer(server, peer.New(peer.Config{
 		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Nodes: nodes,
 	}))
