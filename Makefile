@@ -4,6 +4,7 @@ VERSION ?=
 # holds that the ones checked in are what this one makes.
 CLANG := clang-16
 CLANG_VERSION := 16.0.6
+PROTOC_VERSION := 3.21.12
 TESTFLAGS ?=
 # By count: by time, go test fails now and then when the time is over.
 FUZZTIME ?= 50000x
@@ -17,12 +18,15 @@ build: ## The binary, static, in bin/.
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/fovea .
 
 .PHONY: generate
-generate: ## The BPF objects and their Go types, from the C.
+generate: ## The BPF objects and their Go types, from the C; the messages in proto/.
 	@$(CLANG) --version 2>/dev/null | grep -q 'version $(CLANG_VERSION)' && \
 	command -v llvm-strip-16 >/dev/null && test -f /usr/include/bpf/bpf_helpers.h || { \
 		echo 'generate needs clang $(CLANG_VERSION), llvm-strip and the headers of libbpf. On Debian 12:'; \
 		echo '    apt-get install clang-16 llvm-16 libbpf-dev linux-libc-dev'; exit 1; }
-	go generate ./bpf ./hack/bench/bpf
+	@protoc --version 2>/dev/null | grep -q ' $(PROTOC_VERSION)$$' && test -f /usr/include/google/protobuf/any.proto || { \
+		echo 'generate needs protoc $(PROTOC_VERSION) and its messages. On Debian 12:'; \
+		echo '    apt-get install protobuf-compiler libprotobuf-dev'; exit 1; }
+	go generate ./bpf ./hack/bench/bpf ./proto/...
 
 .PHONY: demo
 demo: build ## A small cluster in network namespaces, observed by the stock hubble CLI. Needs root.

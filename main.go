@@ -18,6 +18,7 @@ import (
 	"github.com/fovea-obs/fovea/agent"
 	"github.com/fovea-obs/fovea/internal/config"
 	"github.com/fovea-obs/fovea/internal/version"
+	"github.com/fovea-obs/fovea/relay"
 )
 
 // release is set by the linker: -ldflags '-X main.release=v0.1.0'.
@@ -47,7 +48,7 @@ func command() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(config.FlagError)
-	root.AddCommand(agentCommand(), versionCommand())
+	root.AddCommand(agentCommand(), relayCommand(), versionCommand())
 	return root
 }
 
@@ -96,6 +97,46 @@ func agentCommand() *cobra.Command {
 	}
 	agentFlags(cmd.Flags(), &cfg, &log)
 	return cmd
+}
+
+func relayCommand() *cobra.Command {
+	cfg := relay.DefaultConfig(nodeName())
+	cfg.Version = describe().Version
+	log := logging{level: "info", format: "text"}
+	cmd := &cobra.Command{
+		Use:   "relay",
+		Short: "Serve the flows of all nodes",
+		Long: "Ask the agents of all nodes and serve their flows in one order, until SIGINT or SIGTERM.\n\n" +
+			"Options may also be given as environment variables and in a file, as for the agent.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sources, err := config.Resolve(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if err := cfg.Validate(); err != nil {
+				return sources.Trace(err)
+			}
+			return relay.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr()))
+		},
+	}
+	relayFlags(cmd.Flags(), &cfg, &log)
+	return cmd
+}
+
+func relayFlags(flags *pflag.FlagSet, cfg *relay.Config, log *logging) {
+	flags.SortFlags = false
+	flags.String("config", "", "YAML file with settings, named as these options")
+	flags.StringVar(&cfg.Name, "name", cfg.Name, "what the relay calls itself; by default $NODE_NAME, or else the host's name")
+	flags.StringVar(&cfg.ListenAddress, "listen-address", cfg.ListenAddress, "address to serve on")
+	flags.StringVar(&cfg.HealthListenAddress, "health-listen-address", cfg.HealthListenAddress, "address to serve the health service on")
+	flags.StringVar(&cfg.PeerService, "peer-service", cfg.PeerService, "address of a Peer service, which tells the nodes")
+	flags.Var(config.List(&cfg.Peers), "peers", "the nodes, as name=host:port, in the place of a Peer service")
+	flags.Var(config.Duration(&cfg.SortBufferDrainTimeout), "sort-buffer-drain-timeout", "how long a flow waits at most, while requests follow, for nodes that do not tell how far they have come")
+	config.Switch(flags, &cfg.DisableClientTLS, "disable-client-tls", "ask the nodes in plaintext")
+	config.Switch(flags, &cfg.DisableServerTLS, "disable-server-tls", "serve in plaintext")
+	flags.Var(config.Choice(&log.level, "debug", "info", "warn", "error"), "log-level", "least level that is logged")
+	flags.Var(config.Choice(&log.format, "text", "json"), "log-format", "how the log is written")
 }
 
 // nodeName is the node's name where no setting says it.

@@ -35,6 +35,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/static"
 	"github.com/fovea-obs/fovea/internal/certs"
 	"github.com/fovea-obs/fovea/internal/rpc"
+	foveapb "github.com/fovea-obs/fovea/proto/v1"
 )
 
 // Run observes and serves until ctx ends, which is no error. When it returns,
@@ -112,6 +113,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, obs)
+	foveapb.RegisterBatchesServer(server, obs.Batches())
 	peerpb.RegisterPeerServer(server, peer.New(peer.Config{
 		NodeName: cfg.NodeName, Cluster: cfg.ClusterName, Nodes: nodes, TLS: cfg.servesTLS(),
 	}))

@@ -9,6 +9,10 @@
 /* skb->_nfct: a pointer, and enum ip_conntrack_info in its low bits. */
 #define NFCT_INFO 7UL
 #define IP_CT_IS_REPLY 3
+/* include/linux/netdevice.h: NETDEV_HASHENTRIES, and how many of a list are looked
+ * at: an interface that is further down is not found. */
+#define INDEX_LISTS 256
+#define INDEX_LIST_LENGTH 32
 
 /* Set by the loader: the inode of the agent's network namespace, and which
  * drop reasons mean no loss to anyone. Reasons of subsystems (from 65536 on)
@@ -17,6 +21,12 @@ const volatile __u32 host_netns = 0;
 const volatile __u8 ignored_reasons[256] = {};
 /* SKB_DROP_REASON_NO_SOCKET, or 0 as all reasons are where there are none. */
 const volatile __u32 reason_no_socket = 0;
+/* SKB_DROP_REASON_NOT_SPECIFIED, and where it is a loss though it is ignored elsewhere;
+ * those from the first that starts at 0 on are none. */
+const volatile __u32 reason_not_specified = 0;
+const volatile struct losing losing[MAX_LOSING] = {};
+/* SKB_DROP_REASON_TCP_LISTEN_OVERFLOW. */
+const volatile __u32 reason_listen_overflow = 0;
 
 /* Packets that are dropped alike are told at once, and then counted and told about so
  * often, in seconds, until there were none for so long. */
@@ -43,9 +53,22 @@ struct {
 struct place {
 	__u32 ifindex;
 	__u8 flags; /* FLAG_FROM_ENDPOINT, FLAG_LOCAL */
+	__u8 arriving; /* known to have come in at its device */
 };
 
-static __always_inline bool is_ignored(__u32 reason)
+static __always_inline bool is_losing(__u64 location, struct place *at)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_LOSING && losing[i].start; i++) {
+		if (location < losing[i].start || location >= losing[i].end)
+			continue;
+		at->arriving = losing[i].arriving;
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_ignored(__u32 reason, __u64 location, struct place *at)
 {
 	__u64 i = reason;
 
@@ -53,7 +76,9 @@ static __always_inline bool is_ignored(__u32 reason)
 		return false;
 	/* Else clang drops the mask, and the verifier has lost the check. */
 	barrier_var(i);
-	return ignored_reasons[i & (sizeof(ignored_reasons) - 1)];
+	if (!ignored_reasons[i & (sizeof(ignored_reasons) - 1)])
+		return false;
+	return reason != reason_not_specified || !is_losing(location, at);
 }
 
 static __always_inline __u32 netns_of(struct net_device *dev)
@@ -83,30 +108,75 @@ static __always_inline struct net_device *veth_peer(struct net_device *dev)
 	return peer;
 }
 
+/* The packet's device, or NULL if something else is there, as in UDP's queues
+ * (include/linux/skbuff.h: dev_scratch): addresses of the kernel are below 0. */
+static __always_inline struct net_device *device_of(struct sk_buff *skb)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+
+	return (long)dev < 0 ? dev : NULL;
+}
+
+static __always_inline struct net_device *device_by_index(struct net *net, int ifindex)
+{
+	struct hlist_node **lists = BPF_CORE_READ(net, dev_index_head), *n = NULL;
+	struct net_device *dev;
+
+	bpf_probe_read_kernel(&n, sizeof(n), lists + (ifindex & (INDEX_LISTS - 1)));
+#pragma clang loop unroll(disable)
+	for (int i = 0; n && i < INDEX_LIST_LENGTH; i++) {
+		dev = (void *)n - bpf_core_field_offset(struct net_device, index_hlist);
+		if (BPF_CORE_READ(dev, ifindex) == ifindex)
+			return dev;
+		n = BPF_CORE_READ(n, next);
+	}
+	return NULL;
+}
+
+/*
+ * Finds the device of a packet that does not have it any more, as those that TCP has
+ * taken (net/ipv4/tcp_ipv4.c: tcp_v4_rcv): the one that it came in by, of which the
+ * index is left, or the one that its route leads to. What is received for the host
+ * itself has a route to the loopback interface. Sk is the socket that it was for, if
+ * known. True without a device if only the namespace is known, and is the agent's.
+ */
+static __always_inline bool find_device(struct sk_buff *skb, struct sock *sk, struct net_device **dev)
+{
+	unsigned long dst = BPF_CORE_READ(skb, _skb_refdst) & ~SKB_DST_NOREF;
+	int ifindex = BPF_CORE_READ(skb, skb_iif);
+	struct net_device *out = NULL;
+	struct net *net = NULL;
+
+	if (dst)
+		out = BPF_CORE_READ((struct dst_entry *)dst, dev);
+	if (!sk)
+		sk = BPF_CORE_READ(skb, sk);
+	if (sk)
+		net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	else if (out)
+		net = BPF_CORE_READ(out, nd_net.net);
+	if (!net)
+		return false;
+	*dev = ifindex ? device_by_index(net, ifindex) : out;
+	return *dev || BPF_CORE_READ(net, ns.inum) == host_netns;
+}
+
 /*
  * Finds the interface of this node that the packet belongs to: one in the
  * agent's own namespace, or the near end of a veth whose far end is in a pod.
  * Packets of other nodes that share the kernel have none.
  */
-static __always_inline bool find_place(struct sk_buff *skb, struct place *at)
+static __always_inline bool find_place(struct sk_buff *skb, struct sock *sk, struct place *at)
 {
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
-	bool received = false;
+	struct net_device *dev = device_of(skb);
+	bool received;
 	struct link *l;
 
-	if (!dev) {
-		unsigned long dst = BPF_CORE_READ(skb, _skb_refdst) & ~SKB_DST_NOREF;
-
-		if (dst)
-			dev = BPF_CORE_READ((struct dst_entry *)dst, dev);
-	} else {
-		received = BPF_CORE_READ(dev, ifindex) == BPF_CORE_READ(skb, skb_iif);
-	}
-	if (!dev) {
-		struct sock *sk = BPF_CORE_READ(skb, sk);
-
-		return sk && BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) == host_netns;
-	}
+	if (!dev && !find_device(skb, sk, &dev))
+		return false;
+	if (!dev)
+		return true;
+	received = at->arriving || BPF_CORE_READ(dev, ifindex) == BPF_CORE_READ(skb, skb_iif);
 	if (netns_of(dev) == host_netns) {
 		at->ifindex = BPF_CORE_READ(dev, ifindex);
 		/* What the node received there, the endpoint sent. */
@@ -314,7 +384,10 @@ static __always_inline void fold_dropped(struct drop_key *k, struct drop_count *
 		COUNT(lost);
 }
 
-static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 reason, bool has_reasons)
+/* Tells of a dropped packet. Sk is the socket that it was for, or NULL if that is not
+ * known. */
+static __always_inline void dropped(struct sk_buff *skb, struct sock *sk, __u64 location, __u32 reason,
+				    bool has_reasons)
 {
 	struct drop_count fresh = {};
 	struct drop_key k = {};
@@ -326,7 +399,7 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return;
-	if (is_ignored(reason) || !find_place(skb, &at) || !parse_dropped(skb, &p, &bytes))
+	if (is_ignored(reason, location, &at) || !find_place(skb, sk, &at) || !parse_dropped(skb, &p, &bytes))
 		return;
 	/* Who pings by a raw socket has taken a copy of the answer. */
 	if (reason == reason_no_socket && is_echo_reply(&p.key))
@@ -339,7 +412,7 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 	p.key.flags |= at.flags & FLAG_KEY_MASK;
 	k.conn = p.key;
 	k.reason = reason;
-	k.location = (__u64)location;
+	k.location = location;
 	fresh.tcp_flags = p.tcp_flags;
 	fresh.seen_at = jiffies();
 	fresh.reported_at = fresh.seen_at - DROPS_INTERVAL * hz;
@@ -350,10 +423,18 @@ static __always_inline void dropped(struct sk_buff *skb, void *location, __u32 r
 		COUNT(lost);
 }
 
+/* Since 6.11 the kernel also tells the socket. */
+SEC("tp_btf/kfree_skb")
+int kfree_skb_of_socket(__u64 *ctx)
+{
+	dropped((struct sk_buff *)ctx[0], (struct sock *)ctx[3], ctx[1], ctx[2], true);
+	return 0;
+}
+
 SEC("tp_btf/kfree_skb")
 int kfree_skb(__u64 *ctx)
 {
-	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], ctx[2], true);
+	dropped((struct sk_buff *)ctx[0], NULL, ctx[1], ctx[2], true);
 	return 0;
 }
 
@@ -362,7 +443,44 @@ int kfree_skb(__u64 *ctx)
 SEC("tp_btf/kfree_skb")
 int kfree_skb_no_reason(__u64 *ctx)
 {
-	dropped((struct sk_buff *)ctx[0], (void *)ctx[1], 0, false);
+	dropped((struct sk_buff *)ctx[0], NULL, ctx[1], 0, false);
+	return 0;
+}
+
+/* As sk_acceptq_is_full of include/net/sock.h has it. */
+static __always_inline bool has_full_backlog(struct sock *listener)
+{
+	return BPF_CORE_READ(listener, sk_ack_backlog) > BPF_CORE_READ(listener, sk_max_ack_backlog);
+}
+
+/*
+ * Who asks for a connection that a listener has no room for is not answered, and the
+ * SYN is freed as if it was used (net/ipv4/tcp_input.c). This runs for each SYN that
+ * finds a listener, and for nothing else.
+ */
+SEC("fentry/tcp_conn_request")
+int full_backlog_syn(__u64 *ctx)
+{
+	struct sock *listener = (struct sock *)ctx[2];
+
+	if (has_full_backlog(listener))
+		dropped((struct sk_buff *)ctx[3], listener, bpf_get_func_ip(ctx), reason_listen_overflow, true);
+	return 0;
+}
+
+/*
+ * The ACK that ends the handshake, when there is no room any more: the request is
+ * marked, and kept for another try (net/ipv4/tcp_minisocks.c). Since 6.15 the kernel
+ * has a reason for it; before, the function has five arguments.
+ */
+SEC("fexit/tcp_check_req")
+int full_backlog_ack(__u64 *ctx)
+{
+	struct sock *listener = (struct sock *)ctx[0];
+	struct inet_request_sock *request = (struct inet_request_sock *)ctx[2];
+
+	if (!ctx[5] && has_full_backlog(listener) && BPF_CORE_READ_BITFIELD_PROBED(request, acked))
+		dropped((struct sk_buff *)ctx[1], listener, bpf_get_func_ip(ctx), reason_listen_overflow, true);
 	return 0;
 }
 

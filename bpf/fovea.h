@@ -139,6 +139,16 @@ struct drop_count {
 	__u8 src_mac[6], dst_mac[6];
 };
 
+/* A function of the kernel, or a part of one, where packets are lost for no reason
+ * that is specified. */
+struct losing {
+	__u64 start, end;
+	__u64 arriving; /* they have come in at their device, which is not noted yet */
+};
+
+/* How many there are at most. */
+#define MAX_LOSING 32
+
 /* An interface that the programs are attached to. */
 struct link {
 	__u64 attached_at; /* CLOCK_MONOTONIC, ns */

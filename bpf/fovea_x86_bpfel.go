@@ -148,6 +148,13 @@ type FoveaLink struct {
 	Network    uint32
 }
 
+type FoveaLosing struct {
+	_        structs.HostLayout
+	Start    uint64
+	End      uint64
+	Arriving uint64
+}
+
 type FoveaReply uint32
 
 const (
@@ -200,8 +207,11 @@ const (
 	FoveaProgFromEndpoint        = "from_endpoint"
 	FoveaProgFromEndpointAlone   = "from_endpoint_alone"
 	FoveaProgFromNetwork         = "from_network"
+	FoveaProgFullBacklogAck      = "full_backlog_ack"
+	FoveaProgFullBacklogSyn      = "full_backlog_syn"
 	FoveaProgKfreeSkb            = "kfree_skb"
 	FoveaProgKfreeSkbNoReason    = "kfree_skb_no_reason"
+	FoveaProgKfreeSkbOfSocket    = "kfree_skb_of_socket"
 	FoveaProgSweepConns4         = "sweep_conns4"
 	FoveaProgSweepConns4Unlocked = "sweep_conns4_unlocked"
 	FoveaProgSweepConns6         = "sweep_conns6"
@@ -222,8 +232,11 @@ const (
 	FoveaVarHz                   = "hz"
 	FoveaVarIgnoredReasons       = "ignored_reasons"
 	FoveaVarInterval             = "interval"
+	FoveaVarLosing               = "losing"
 	FoveaVarReaderSleeps         = "reader_sleeps"
+	FoveaVarReasonListenOverflow = "reason_listen_overflow"
 	FoveaVarReasonNoSocket       = "reason_no_socket"
+	FoveaVarReasonNotSpecified   = "reason_not_specified"
 	FoveaVarReplyType            = "reply_type"
 	FoveaVarShowOverlay          = "show_overlay"
 	FoveaVarTranslationType      = "translation_type"
@@ -274,8 +287,11 @@ type FoveaProgramSpecs struct {
 	FromEndpoint        *ebpf.ProgramSpec `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.ProgramSpec `ebpf:"from_endpoint_alone"`
 	FromNetwork         *ebpf.ProgramSpec `ebpf:"from_network"`
+	FullBacklogAck      *ebpf.ProgramSpec `ebpf:"full_backlog_ack"`
+	FullBacklogSyn      *ebpf.ProgramSpec `ebpf:"full_backlog_syn"`
 	KfreeSkb            *ebpf.ProgramSpec `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.ProgramSpec `ebpf:"kfree_skb_no_reason"`
+	KfreeSkbOfSocket    *ebpf.ProgramSpec `ebpf:"kfree_skb_of_socket"`
 	SweepConns4         *ebpf.ProgramSpec `ebpf:"sweep_conns4"`
 	SweepConns4Unlocked *ebpf.ProgramSpec `ebpf:"sweep_conns4_unlocked"`
 	SweepConns6         *ebpf.ProgramSpec `ebpf:"sweep_conns6"`
@@ -306,21 +322,24 @@ type FoveaMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FoveaVariableSpecs struct {
-	Aggregate       *ebpf.VariableSpec `ebpf:"aggregate"`
-	EphemeralPort   *ebpf.VariableSpec `ebpf:"ephemeral_port"`
-	EventCauseType  *ebpf.VariableSpec `ebpf:"event_cause_type"`
-	EventFlagType   *ebpf.VariableSpec `ebpf:"event_flag_type"`
-	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	EventType       *ebpf.VariableSpec `ebpf:"event_type"`
-	HostNetns       *ebpf.VariableSpec `ebpf:"host_netns"`
-	Hz              *ebpf.VariableSpec `ebpf:"hz"`
-	IgnoredReasons  *ebpf.VariableSpec `ebpf:"ignored_reasons"`
-	Interval        *ebpf.VariableSpec `ebpf:"interval"`
-	ReaderSleeps    *ebpf.VariableSpec `ebpf:"reader_sleeps"`
-	ReasonNoSocket  *ebpf.VariableSpec `ebpf:"reason_no_socket"`
-	ReplyType       *ebpf.VariableSpec `ebpf:"reply_type"`
-	ShowOverlay     *ebpf.VariableSpec `ebpf:"show_overlay"`
-	TranslationType *ebpf.VariableSpec `ebpf:"translation_type"`
+	Aggregate            *ebpf.VariableSpec `ebpf:"aggregate"`
+	EphemeralPort        *ebpf.VariableSpec `ebpf:"ephemeral_port"`
+	EventCauseType       *ebpf.VariableSpec `ebpf:"event_cause_type"`
+	EventFlagType        *ebpf.VariableSpec `ebpf:"event_flag_type"`
+	EventKindType        *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	EventType            *ebpf.VariableSpec `ebpf:"event_type"`
+	HostNetns            *ebpf.VariableSpec `ebpf:"host_netns"`
+	Hz                   *ebpf.VariableSpec `ebpf:"hz"`
+	IgnoredReasons       *ebpf.VariableSpec `ebpf:"ignored_reasons"`
+	Interval             *ebpf.VariableSpec `ebpf:"interval"`
+	Losing               *ebpf.VariableSpec `ebpf:"losing"`
+	ReaderSleeps         *ebpf.VariableSpec `ebpf:"reader_sleeps"`
+	ReasonListenOverflow *ebpf.VariableSpec `ebpf:"reason_listen_overflow"`
+	ReasonNoSocket       *ebpf.VariableSpec `ebpf:"reason_no_socket"`
+	ReasonNotSpecified   *ebpf.VariableSpec `ebpf:"reason_not_specified"`
+	ReplyType            *ebpf.VariableSpec `ebpf:"reply_type"`
+	ShowOverlay          *ebpf.VariableSpec `ebpf:"show_overlay"`
+	TranslationType      *ebpf.VariableSpec `ebpf:"translation_type"`
 }
 
 // FoveaObjects contains all objects after they have been loaded into the kernel.
@@ -370,21 +389,24 @@ func (m *FoveaMaps) Close() error {
 //
 // It can be passed to LoadFoveaObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FoveaVariables struct {
-	Aggregate       *ebpf.Variable `ebpf:"aggregate"`
-	EphemeralPort   *ebpf.Variable `ebpf:"ephemeral_port"`
-	EventCauseType  *ebpf.Variable `ebpf:"event_cause_type"`
-	EventFlagType   *ebpf.Variable `ebpf:"event_flag_type"`
-	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
-	EventType       *ebpf.Variable `ebpf:"event_type"`
-	HostNetns       *ebpf.Variable `ebpf:"host_netns"`
-	Hz              *ebpf.Variable `ebpf:"hz"`
-	IgnoredReasons  *ebpf.Variable `ebpf:"ignored_reasons"`
-	Interval        *ebpf.Variable `ebpf:"interval"`
-	ReaderSleeps    *ebpf.Variable `ebpf:"reader_sleeps"`
-	ReasonNoSocket  *ebpf.Variable `ebpf:"reason_no_socket"`
-	ReplyType       *ebpf.Variable `ebpf:"reply_type"`
-	ShowOverlay     *ebpf.Variable `ebpf:"show_overlay"`
-	TranslationType *ebpf.Variable `ebpf:"translation_type"`
+	Aggregate            *ebpf.Variable `ebpf:"aggregate"`
+	EphemeralPort        *ebpf.Variable `ebpf:"ephemeral_port"`
+	EventCauseType       *ebpf.Variable `ebpf:"event_cause_type"`
+	EventFlagType        *ebpf.Variable `ebpf:"event_flag_type"`
+	EventKindType        *ebpf.Variable `ebpf:"event_kind_type"`
+	EventType            *ebpf.Variable `ebpf:"event_type"`
+	HostNetns            *ebpf.Variable `ebpf:"host_netns"`
+	Hz                   *ebpf.Variable `ebpf:"hz"`
+	IgnoredReasons       *ebpf.Variable `ebpf:"ignored_reasons"`
+	Interval             *ebpf.Variable `ebpf:"interval"`
+	Losing               *ebpf.Variable `ebpf:"losing"`
+	ReaderSleeps         *ebpf.Variable `ebpf:"reader_sleeps"`
+	ReasonListenOverflow *ebpf.Variable `ebpf:"reason_listen_overflow"`
+	ReasonNoSocket       *ebpf.Variable `ebpf:"reason_no_socket"`
+	ReasonNotSpecified   *ebpf.Variable `ebpf:"reason_not_specified"`
+	ReplyType            *ebpf.Variable `ebpf:"reply_type"`
+	ShowOverlay          *ebpf.Variable `ebpf:"show_overlay"`
+	TranslationType      *ebpf.Variable `ebpf:"translation_type"`
 }
 
 // FoveaPrograms contains all programs after they have been loaded into the kernel.
@@ -394,8 +416,11 @@ type FoveaPrograms struct {
 	FromEndpoint        *ebpf.Program `ebpf:"from_endpoint"`
 	FromEndpointAlone   *ebpf.Program `ebpf:"from_endpoint_alone"`
 	FromNetwork         *ebpf.Program `ebpf:"from_network"`
+	FullBacklogAck      *ebpf.Program `ebpf:"full_backlog_ack"`
+	FullBacklogSyn      *ebpf.Program `ebpf:"full_backlog_syn"`
 	KfreeSkb            *ebpf.Program `ebpf:"kfree_skb"`
 	KfreeSkbNoReason    *ebpf.Program `ebpf:"kfree_skb_no_reason"`
+	KfreeSkbOfSocket    *ebpf.Program `ebpf:"kfree_skb_of_socket"`
 	SweepConns4         *ebpf.Program `ebpf:"sweep_conns4"`
 	SweepConns4Unlocked *ebpf.Program `ebpf:"sweep_conns4_unlocked"`
 	SweepConns6         *ebpf.Program `ebpf:"sweep_conns6"`
@@ -413,8 +438,11 @@ func (p *FoveaPrograms) Close() error {
 		p.FromEndpoint,
 		p.FromEndpointAlone,
 		p.FromNetwork,
+		p.FullBacklogAck,
+		p.FullBacklogSyn,
 		p.KfreeSkb,
 		p.KfreeSkbNoReason,
+		p.KfreeSkbOfSocket,
 		p.SweepConns4,
 		p.SweepConns4Unlocked,
 		p.SweepConns6,

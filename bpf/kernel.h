@@ -12,8 +12,13 @@ struct ns_common {
 	unsigned int inum;
 } CORE;
 
+struct hlist_node {
+	struct hlist_node *next;
+} CORE;
+
 struct net {
 	struct ns_common ns;
+	struct hlist_node **dev_index_head; /* heads, which only point to the first */
 } CORE;
 
 typedef struct {
@@ -27,6 +32,7 @@ struct rtnl_link_ops {
 struct net_device {
 	int ifindex;
 	possible_net_t nd_net;
+	struct hlist_node index_hlist;
 	const struct rtnl_link_ops *rtnl_link_ops;
 } CORE;
 
@@ -45,6 +51,11 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u32 sk_ack_backlog, sk_max_ack_backlog;
+} CORE;
+
+struct inet_request_sock {
+	__u16 acked : 1;
 } CORE;
 
 struct sk_buff {

@@ -103,22 +103,30 @@ type Datapath struct {
 
 // Open loads the programs. It fails only if there is nothing to read from: what
 // the kernel refuses of the rest is told by Degraded. The caller must Close.
-func Open(cfg Config) (_ *Datapath, err error) {
-	d := &Datapath{cfg: cfg, log: cfg.Log, symbols: newSymbols(), names: newInterfaceNames(), ready: make(chan struct{})}
+func Open(cfg Config) (*Datapath, error) {
 	for _, p := range append(append([]string{}, cfg.Include...), cfg.Exclude...) {
 		if _, err := path.Match(p, ""); err != nil {
 			return nil, fmt.Errorf("interface pattern %q: %w", p, err)
 		}
 	}
 	types := btf.NewCache()
-	if d.reasons, err = loadReasons(types); err != nil {
+	why, err := loadReasons(types)
+	if err != nil {
 		return nil, err
+	}
+	return openWith(cfg, types, why)
+}
+
+// openWith is Open on a kernel that has these reasons.
+func openWith(cfg Config, types *btf.Cache, why reasons) (_ *Datapath, err error) {
+	d := &Datapath{
+		cfg: cfg, log: cfg.Log, reasons: why, symbols: newSymbols(), names: newInterfaceNames(), ready: make(chan struct{}),
 	}
 	inode, err := netnsInode(cfg.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	if d.objects, err = loadObjects(cfg, types, d.reasons, inode); err != nil {
+	if d.objects, err = loadObjects(cfg, types, d.reasons, d.symbols, inode); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -145,7 +153,8 @@ func Open(cfg Config) (_ *Datapath, err error) {
 		}
 	}
 	if !d.symbols.readable() {
-		d.log.Info("Drops are told without the kernel function: its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
+		d.log.Info("Drops are told without the kernel function, and not at all where only that tells that they are a loss: " +
+			"its addresses are hidden (kernel.kptr_restrict, CAP_SYSLOG)")
 	}
 	for _, m := range d.missing {
 		d.log.Warn("Probe not available", "probe", m.probe, "error", m.err)
@@ -169,13 +178,13 @@ func (d *Datapath) leaveNetwork() {
 
 // attachProbes attaches what is not at an interface.
 func (d *Datapath) attachProbes() {
-	if d.drops != nil {
-		l, err := link.AttachTracing(link.TracingOptions{Program: d.drops})
+	for _, p := range d.probes {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p.program})
 		if err != nil {
-			d.miss("drops", err)
-		} else {
-			d.links = append(d.links, l)
+			d.miss(p.name, err)
+			continue
 		}
+		d.links = append(d.links, l)
 	}
 	for conns, sweep := range d.sweeps {
 		l, err := link.AttachIter(link.IterOptions{Program: sweep, Map: d.maps.Maps[conns]})
@@ -224,8 +233,11 @@ func (d *Datapath) MayBePolicy(number uint32, location uint64) bool {
 	if number == 0 {
 		return reason.MayBePolicy("", d.Symbol(location))
 	}
-	name := d.ReasonName(number)
-	return name != "" && reason.MayBePolicy(name, "")
+	name, function := d.ReasonName(number), ""
+	if name == reason.NotSpecified {
+		function = d.Symbol(location)
+	}
+	return name != "" && reason.MayBePolicy(name, function)
 }
 
 // Logged returns what a rule logged of the packet of a drop, or "". It is for one

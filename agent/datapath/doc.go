@@ -18,7 +18,8 @@
 //     connection: by a program, or by netlink where the kernel has no way for
 //     programs (conntrack.go).
 //   - losses.go turns the kernel's counters into what was lost.
-//   - reasons.go and symbols.go put names to what a drop event says.
+//   - drops.go loads what tells of drops; reasons.go and symbols.go put names to
+//     what a drop event says.
 //
 // The programs pass every packet on: nothing here changes what happens to it.
 package datapath

@@ -24,7 +24,8 @@ type objects struct {
 
 	// endpoint and network are the pairs for interfaces of a role.
 	endpoint, network pair
-	drops             *ebpf.Program
+	// probes are attached to functions and tracepoints of the kernel.
+	probes []probe
 	// tracking is nil where connection tracking cannot be asked.
 	tracking tracking
 	// sweeps are the programs that go over the connections, by their map.
@@ -38,6 +39,12 @@ type objects struct {
 // out.
 type pair struct{ in, out *ebpf.Program }
 
+// probe is a program that tells of what its name says.
+type probe struct {
+	name    string
+	program *ebpf.Program
+}
+
 type missing struct {
 	probe string
 	err   error
@@ -45,7 +52,7 @@ type missing struct {
 
 // loadObjects creates the maps and loads each program for itself, so that one
 // that fails costs only itself.
-func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*objects, error) {
+func loadObjects(cfg Config, types *btf.Cache, why reasons, where *symbols, netns uint32) (*objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_BPF, and CAP_SYS_RESOURCE before Linux 5.11): %w", err)
 	}
@@ -60,10 +67,6 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if cfg.Aggregate {
 		aggregate = 1
 	}
-	ignored, err := why.ignored(cfg.TellReasons, cfg.IgnoreReasons)
-	if err != nil {
-		return nil, err
-	}
 	overlay := uint8(0)
 	if cfg.Overlay {
 		overlay = 1
@@ -72,15 +75,18 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]any{
-		bpf.FoveaVarAggregate:      aggregate,
-		bpf.FoveaVarShowOverlay:    overlay,
-		bpf.FoveaVarHz:             hz,
-		bpf.FoveaVarInterval:       uint32(cfg.Interval.Seconds() * float64(hz)),
-		bpf.FoveaVarHostNetns:      netns,
-		bpf.FoveaVarIgnoredReasons: ignored,
-		bpf.FoveaVarReasonNoSocket: why.number("NO_SOCKET"),
-	} {
+	values, err := dropValues(cfg, why, where)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(values, map[string]any{
+		bpf.FoveaVarAggregate:   aggregate,
+		bpf.FoveaVarShowOverlay: overlay,
+		bpf.FoveaVarHz:          hz,
+		bpf.FoveaVarInterval:    uint32(cfg.Interval.Seconds() * float64(hz)),
+		bpf.FoveaVarHostNetns:   netns,
+	})
+	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
@@ -91,7 +97,7 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 	if err != nil {
 		return nil, fmt.Errorf("create maps: %w", err)
 	}
-	o := &objects{maps: collection}
+	o := &objects{maps: collection, sweeps: map[string]*ebpf.Program{}}
 	load := func(name string) (*ebpf.Program, error) {
 		one := spec.Copy()
 		one.Programs = map[string]*ebpf.ProgramSpec{name: programs[name]}
@@ -103,18 +109,8 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 		return c.DetachProgram(name), nil
 	}
 	o.loadPairs(load)
-	name := bpf.FoveaProgKfreeSkb
-	if len(why.names) == 0 {
-		name = bpf.FoveaProgKfreeSkbNoReason
-		o.miss("drop reasons", fmt.Errorf("the kernel has none before 5.17"))
-	}
-	if o.drops, err = load(name); err != nil {
-		o.miss("drops", err)
-	}
+	o.loadDrops(load, why)
 	o.loadSweeps(load)
-	if o.drops != nil && len(why.names) > 0 {
-		o.loadDropSweeps(load)
-	}
 	if o.tracking, err = openTracking(cfg, load); err != nil {
 		o.miss("translations", err)
 	}
@@ -124,7 +120,6 @@ func loadObjects(cfg Config, types *btf.Cache, why reasons, netns uint32) (*obje
 // loadSweeps loads the programs that go over the connections, without locks
 // where the kernel has none for them.
 func (o *objects) loadSweeps(load func(string) (*ebpf.Program, error)) {
-	o.sweeps = map[string]*ebpf.Program{}
 	for _, s := range []struct{ conns, locked, unlocked string }{
 		{bpf.FoveaMapConns4, bpf.FoveaProgSweepConns4, bpf.FoveaProgSweepConns4Unlocked},
 		{bpf.FoveaMapConns6, bpf.FoveaProgSweepConns6, bpf.FoveaProgSweepConns6Unlocked},
@@ -138,21 +133,6 @@ func (o *objects) loadSweeps(load func(string) (*ebpf.Program, error)) {
 			return
 		}
 		o.sweeps[s.conns] = p
-	}
-}
-
-// loadDropSweeps loads the programs that tell what was counted of drops.
-func (o *objects) loadDropSweeps(load func(string) (*ebpf.Program, error)) {
-	for drops, sweep := range map[string]string{
-		bpf.FoveaMapDrops:       bpf.FoveaProgSweepDrops,
-		bpf.FoveaMapFoldedDrops: bpf.FoveaProgSweepFoldedDrops,
-	} {
-		p, err := load(sweep)
-		if err != nil {
-			o.miss("drops that were counted", err)
-			return
-		}
-		o.sweeps[drops] = p
 	}
 }
 
@@ -184,15 +164,22 @@ func (o *objects) loadPairs(load func(string) (*ebpf.Program, error)) {
 	o.miss("conntrack", err)
 }
 
+// miss notes what is not there, and of several errors the first.
 func (o *objects) miss(probe string, err error) {
+	if slices.ContainsFunc(o.missing, func(m missing) bool { return m.probe == probe }) {
+		return
+	}
 	o.missing = append(o.missing, missing{probe, err})
 }
 
 func (o *objects) close() {
 	for _, p := range append(slices.Collect(maps.Values(o.sweeps)), o.endpoint.in, o.endpoint.out, o.network.in,
-		o.network.out, o.drops) {
+		o.network.out) {
 		// Close does nothing for nil.
 		p.Close()
+	}
+	for _, p := range o.probes {
+		p.program.Close()
 	}
 	if o.tracking != nil {
 		o.tracking.Close()

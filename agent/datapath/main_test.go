@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"go.uber.org/goleak"
 )
 
@@ -28,10 +29,21 @@ func open(t testing.TB, ringSize int) *Datapath {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: to load BPF programs")
 	}
-	d, err := Open(Config{
+	types := btf.NewCache()
+	why, err := loadReasons(types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openOn(t, ringSize, types, why)
+}
+
+// openOn does so on a kernel that has these reasons.
+func openOn(t testing.TB, ringSize int, types *btf.Cache, why reasons) *Datapath {
+	t.Helper()
+	d, err := openWith(Config{
 		Attach: AttachAuto, Interval: time.Second, Connections: 1024, RingSize: ringSize,
 		Exclude: []string{"*"}, Interfaces: nobody{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	}, types, why)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/vishvananda/netlink"
 )
 
@@ -17,7 +19,10 @@ func TestSymbols(t *testing.T) {
 		"ffffffff81000000 T _stext\n" +
 		"ffffffff81002000 t nft_do_chain\t[nf_tables]\n" +
 		"ffffffff81003000 D some_data\n" +
-		"ffffffff81001000 T tcp_v4_rcv\n"
+		"ffffffff81001000 T tcp_v4_rcv\n" +
+		"ffffffff81004000 t ip_error.isra.0\n" +
+		"ffffffff81004000 t an_alias\n" +
+		"ffffffff81004100 t ip_error.cold\n"
 	if err := os.WriteFile(s.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -28,10 +33,18 @@ func TestSymbols(t *testing.T) {
 		0xffffffff81001000: "tcp_v4_rcv",
 		0xffffffff81001fff: "tcp_v4_rcv",
 		0xffffffff81003004: "nft_do_chain",
+		0xffffffff81004104: "ip_error",
 	} {
 		if got := s.name(addr); got != want {
 			t.Errorf("name(%#x) = %q, want %q", addr, got, want)
 		}
+	}
+	want := []span{
+		{"tcp_v4_rcv", 0xffffffff81001000, 0xffffffff81002000}, {"ip_error", 0xffffffff81004000, 0xffffffff81004100},
+		{"ip_error", 0xffffffff81004100, 0xffffffff81004100},
+	}
+	if got := s.spans([]string{"tcp_v4_rcv", "ip_error", "nowhere"}); !slices.Equal(got, want) {
+		t.Errorf("functions lie at %#x, want %#x", got, want)
 	}
 	// What was found is kept.
 	if err := os.Remove(s.path); err != nil {
@@ -131,5 +144,37 @@ func TestReasons(t *testing.T) {
 	}
 	if r.number("NO_SOCKET") != 3 || r.number("NETFILTER_DROP") != 0 || r.name(3) != "NO_SOCKET" || r.name(9) != "" {
 		t.Error("names and numbers do not agree")
+	}
+}
+
+func TestReasonsOfSubsystems(t *testing.T) {
+	const subsystem = 3 << 16
+	asked := 0
+	r := reasons{names: map[uint32]string{3: "NO_SOCKET"}, subsystems: &subsystems{
+		names: map[uint32]string{},
+		load: func(module string) (*btf.Spec, error) {
+			asked++
+			if module != "openvswitch" {
+				return nil, os.ErrNotExist
+			}
+			b, err := btf.NewBuilder([]btf.Type{&btf.Enum{Name: "ovs_drop_reason", Size: 4, Values: []btf.EnumValue{
+				{Name: "__OVS_DROP_REASON", Value: subsystem}, {Name: "OVS_DROP_LAST_ACTION", Value: subsystem + 1},
+			}}}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return b.Spec()
+		},
+	}}
+	for range 2 {
+		for number, want := range map[uint32]string{subsystem + 1: "OVS_DROP_LAST_ACTION", subsystem + 2: "", 2 << 16: "", 3: "NO_SOCKET", 4: ""} {
+			if got := r.name(number); got != want {
+				t.Errorf("reason %d is called %q, want %q", number, got, want)
+			}
+		}
+	}
+	// Once for the first number, and once for each that has no name.
+	if asked > 3*2 {
+		t.Errorf("modules were asked for %d times", asked)
 	}
 }

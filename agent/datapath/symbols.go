@@ -3,6 +3,7 @@ package datapath
 import (
 	"bufio"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,13 +57,51 @@ func (s *symbols) readable() bool {
 
 // find returns the last function that starts at or below addr.
 func (s *symbols) find(addr uint64) string {
-	f, err := os.Open(s.path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
 	var best uint64
 	var name string
+	s.each(func(at uint64, n string) {
+		if at <= addr && at > best {
+			best, name = at, n
+		}
+	})
+	return name
+}
+
+// span is where a function lies, or a part of one.
+type span struct {
+	name       string
+	start, end uint64
+}
+
+// spans returns where functions lie, each in as many parts as the compiler made of
+// it. Those that the kernel does not tell of are left out.
+func (s *symbols) spans(functions []string) []span {
+	var all []uint64
+	var found []span
+	s.each(func(at uint64, name string) {
+		all = append(all, at)
+		if slices.Contains(functions, name) {
+			found = append(found, span{name, at, at})
+		}
+	})
+	slices.Sort(all)
+	for i := range found {
+		// Several names may lie at one address.
+		if next, _ := slices.BinarySearch(all, found[i].start+1); next < len(all) {
+			found[i].end = all[next]
+		}
+	}
+	return found
+}
+
+// each calls visit for each function that the kernel shows the address of. Names are
+// those of the source: compilers call parts of a function f.cold or f.isra.0.
+func (s *symbols) each(visit func(at uint64, name string)) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		// ffffffff81000000 T _stext [module]
@@ -70,10 +109,9 @@ func (s *symbols) find(addr uint64) string {
 		if len(fields) < 3 || (fields[1] != "t" && fields[1] != "T") {
 			continue
 		}
-		at, err := strconv.ParseUint(fields[0], 16, 64)
-		if err == nil && at != 0 && at <= addr && at > best {
-			best, name = at, fields[2]
+		if at, err := strconv.ParseUint(fields[0], 16, 64); err == nil && at != 0 {
+			name, _, _ := strings.Cut(fields[2], ".")
+			visit(at, name)
 		}
 	}
-	return name
 }

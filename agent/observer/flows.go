@@ -28,17 +28,41 @@ type flowStream struct {
 	s       *Server
 	reader  reader
 	encoder *encode.Encoder
-	stream  grpc.ServerStream
-	follow  bool
+	to      sender
+	// beats is to, if that wants to know how far the time has come; else nil.
+	beats  *batchSender
+	follow bool
 	// touched is of no use, but the compiler does not know.
 	touched uint64
 	// left is how many flows may still be sent, sent how many were.
 	left, sent uint64
-	// batch is messages, and ends where each of them does.
+	// batch is messages, ends where each of them does, and times theirs.
 	batch []byte
 	ends  []int
-	// message is the one that is being sent.
+	times []int64
+}
+
+// sender sends responses, which end where ends says and are of these times.
+type sender interface {
+	send(responses []byte, ends []int, times []int64) error
+}
+
+// plainSender sends each response as a message.
+type plainSender struct {
+	stream  grpc.ServerStream
 	message rpc.Wire
+}
+
+func (p *plainSender) send(responses []byte, ends []int, _ []int64) error {
+	begin := 0
+	for _, end := range ends {
+		p.message.Bytes = responses[begin:end]
+		if err := p.stream.SendMsg(&p.message); err != nil {
+			return err
+		}
+		begin = end
+	}
+	return nil
 }
 
 // GetFlows sends the flows that a request asks for. See the package's
@@ -50,10 +74,14 @@ func (s *Server) GetFlows(
 	if err != nil {
 		return err
 	}
-	f.stream = stream
+	f.to = &plainSender{stream: stream}
+	return s.serveFlows(stream.Context(), f)
+}
+
+func (s *Server) serveFlows(ctx context.Context, f *flowStream) error {
 	begun := s.c.Now()
-	err = f.run(stream.Context())
-	s.c.Log.DebugContext(stream.Context(), "GetFlows ended",
+	err := f.run(ctx)
+	s.c.Log.DebugContext(ctx, "GetFlows ended",
 		"flows", f.sent, "follow", f.follow, "took", s.c.Now().Sub(begun), "error", err)
 	return err
 }
@@ -130,7 +158,7 @@ func (f *flowStream) run(ctx context.Context) error {
 		if err := f.wait(ctx); err != nil {
 			return status.FromContextError(err).Err()
 		}
-		f.batch, f.ends = f.batch[:0], f.ends[:0]
+		f.batch, f.ends, f.times = f.batch[:0], f.ends[:0], f.times[:0]
 		if err := f.reader.read(ctx, f); err != nil {
 			return status.FromContextError(err).Err()
 		}
@@ -155,6 +183,7 @@ func (f *flowStream) take(c *history.Columns, row int, sequence uint64) bool {
 		f.batch = f.encoder.Flow(f.batch, c, row, sequence)
 	}
 	f.ends = append(f.ends, len(f.batch))
+	f.times = append(f.times, c.Time[row])
 	return f.left > 0 && len(f.batch) < batchBytes
 }
 
@@ -169,9 +198,22 @@ func (f *flowStream) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+		case <-f.beats.due():
+			if err := f.beat(); err != nil {
+				return err
+			}
 		}
 	}
 	return ctx.Err()
+}
+
+// beat tells up to which time there is nothing more to come.
+func (f *flowStream) beat() error {
+	mark := f.s.c.Now().Add(-settled).UnixNano()
+	if at, ok := timeOf(f.reader.history, f.reader.next); ok {
+		mark = min(mark, at-1)
+	}
+	return f.beats.beat(mark)
 }
 
 // send sends the batch, and before it what was lost before it.
@@ -181,13 +223,14 @@ func (f *flowStream) send() error {
 			return err
 		}
 	}
-	begin := 0
-	for _, end := range f.ends {
-		f.message.Bytes = f.batch[begin:end]
-		if err := f.stream.SendMsg(&f.message); err != nil {
+	if len(f.ends) > 0 {
+		if err := f.to.send(f.batch, f.ends, f.times); err != nil {
 			return err
 		}
-		begin = end
+	} else if f.beats.isDue() {
+		if err := f.beat(); err != nil {
+			return err
+		}
 	}
 	if len(f.batch) >= batchBytes {
 		// There is more. gRPC's writer first takes this from the processor's
@@ -208,7 +251,7 @@ func (f *flowStream) sendLost() error {
 	if at == 0 {
 		at = f.s.c.Now().UnixNano()
 	}
-	f.message.Bytes = f.encoder.Lost(nil, flowpb.LostEventSource_HUBBLE_RING_BUFFER, r.lost, -1, at)
+	lost := f.encoder.Lost(nil, flowpb.LostEventSource_HUBBLE_RING_BUFFER, r.lost, -1, at)
 	r.lost, r.lostAt = 0, 0
-	return f.stream.SendMsg(&f.message)
+	return f.to.send(lost, []int{len(lost)}, []int64{at})
 }

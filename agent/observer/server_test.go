@@ -22,6 +22,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/internal/rpc"
+	foveapb "github.com/fovea-obs/fovea/proto/v1"
 )
 
 // serve serves an observer over a history on a unix socket, until stop is called
@@ -36,11 +37,13 @@ func serve(t *testing.T, h *history.History) (address string, stop func()) {
 	}
 	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.ServerVersion, "0.1.0")})
 	endpoints := endpoint.NewTable("prod")
-	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
+	obs := observer.New(observer.Config{
 		History: h, Endpoints: endpoints, Services: service.NewTable("prod", endpoints),
 		Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable(), Policies: policy.NewTable(endpoints),
 		NodeName: "node-1", Cluster: "prod", Version: "0.1.0", Started: time.Now(),
-	}))
+	})
+	observerpb.RegisterObserverServer(server, obs)
+	foveapb.RegisterBatchesServer(server, obs.Batches())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()
 	t.Cleanup(func() {
@@ -55,6 +58,12 @@ func serve(t *testing.T, h *history.History) (address string, stop func()) {
 // dial serves an observer over a history, and returns a client.
 func dial(t *testing.T, h *history.History) (client observerpb.ObserverClient, stop func()) {
 	t.Helper()
+	conn, stop := connect(t, h)
+	return observerpb.NewObserverClient(conn), stop
+}
+
+func connect(t *testing.T, h *history.History) (conn *grpc.ClientConn, stop func()) {
+	t.Helper()
 	address, stop := serve(t, h)
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -65,7 +74,7 @@ func dial(t *testing.T, h *history.History) (client observerpb.ObserverClient, s
 			t.Error(err)
 		}
 	})
-	return observerpb.NewObserverClient(conn), stop
+	return conn, stop
 }
 
 // TestOverSocket follows over a real connection, until the server stops.

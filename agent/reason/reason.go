@@ -1,5 +1,7 @@
 package reason
 
+import "slices"
+
 // Hubble's numbers (flow.DropReason), which the API guarantees not to change.
 const (
 	// None: Hubble has no word for it.
@@ -34,9 +36,10 @@ func Of(name string) (r Reason, known bool) {
 	switch name {
 	case "SKB_NOT_DROPPED_YET", "SKB_CONSUMED":
 		return Reason{NoLoss: "it was not dropped"}, true
-	case "NOT_SPECIFIED":
+	case NotSpecified:
 		return Reason{NoLoss: "kernels that have reasons use this one for what they have not sorted yet, most of it no loss"}, true
-	case "TCP_OLD_DATA", "TCP_OFOMERGE", "TCP_OFO_DROP", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK", "TCP_OLD_SEQUENCE", "DUP_FRAG":
+	case "TCP_OLD_DATA", "TCP_OFOMERGE", "TCP_OFO_DROP", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK",
+		"TCP_RFC7323_PAWS_ACK", "TCP_OLD_SEQUENCE", "DUP_FRAG":
 		return Reason{NoLoss: "the data was there already"}, true
 	case "TCP_CLOSE", "TCP_RESET", "SOCKET_CLOSE", "QUEUE_PURGE", "UNIX_DISCONNECT", "UNIX_SKIP_OOB":
 		return Reason{NoLoss: "it was left when a socket was closed, or a device taken down"}, true
@@ -74,7 +77,7 @@ func Of(name string) (r Reason, known bool) {
 	case "SOCKET_RCVBUFF", "SOCKET_BACKLOG", "PROTO_MEM", "NETFILTER_DROP", "XFRM_POLICY", "SECURITY_HOOK",
 		"TCP_AUTH_HDR", "TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE", "TCP_AONOTFOUND",
 		"TCP_AOUNEXPECTED", "TCP_AOKEYNOTFOUND", "TCP_AOFAILURE", "TCP_FLAGS", "TCP_ABORT_ON_DATA",
-		"TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_RFC7323_PAWS", "TCP_RFC7323_PAWS_ACK", "TCP_RFC7323_TW_PAWS",
+		"TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_RFC7323_PAWS", "TCP_RFC7323_TW_PAWS",
 		"TCP_RFC7323_TSECR", "TCP_LISTEN_OVERFLOW", "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE",
 		"TCP_INVALID_ACK_SEQUENCE", "TCP_INVALID_SYN", "TCP_FASTOPEN", "TCP_ACK_UNSENT_DATA",
 		"TCP_OFO_QUEUE_PRUNE", "TCP_MINTTL", "BPF_CGROUP_EGRESS", "IPV6DISABLED", "NEIGH_CREATEFAIL",
@@ -91,13 +94,54 @@ func Of(name string) (r Reason, known bool) {
 	return Reason{}, false
 }
 
+// NotSpecified is the kernel's reason for what has none: a loss only where Losing says
+// so.
+const NotSpecified = "NOT_SPECIFIED"
+
+// Place is a kernel function that frees packets for no reason that is specified, and
+// never one that somebody else still has, or nobody misses.
+type Place struct {
+	Function string
+	// Arriving: they have come in at their interface, and nothing has noted that.
+	Arriving bool
+}
+
+// Losing are all such places.
+func Losing() []Place {
+	return []Place{
+		// Routes that are unreachable, prohibited or a black hole (net/ipv4/route.c,
+		// net/core/dst.c), and all of IPv6 that have no way, before these had reasons
+		// (net/ipv6/route.c).
+		{"ip_error", false}, {"dst_discard_out", false}, {"ip6_pkt_drop", false}, {"ip6_pkt_discard", false},
+		{"ip6_pkt_prohibit", false},
+		// A neighbour of IPv6 that does not answer (net/ipv6/ndisc.c: ndisc_error_report).
+		{"neigh_invalidate", false},
+		// What XDP drops: of packets that are the kernel's already (net/core/dev.c), and
+		// of a veth's (drivers/net/veth.c).
+		{"do_xdp_generic", true}, {"netif_receive_generic_xdp", true}, {"veth_xdp_rcv_skb", true},
+		// A veth whose other end is gone, or takes no frames that are so long
+		// (include/linux/netdevice.h: ____dev_forward_skb).
+		{"__dev_forward_skb", false}, {"__dev_forward_skb2", false}, {"veth_xmit", false},
+		// A program that redirects to an interface that is not there (net/core/filter.c).
+		{"skb_do_redirect", false}, {"__bpf_redirect", false},
+	}
+}
+
+// isLosing tells whether packets are lost in a function for no reason that is specified.
+func isLosing(function string) bool {
+	return slices.ContainsFunc(Losing(), func(p Place) bool { return p.Function == function })
+}
+
 // MayBePolicy tells whether a packet was dropped by a rule or a program that somebody
-// put in its way, as what enforces network policies does. For kernels without reasons,
-// whose name is empty, the function decides.
+// put in its way, as what enforces network policies does. Where the
+// kernel has no reason for it, whose name is empty if it has none at all, the function
+// decides.
 func MayBePolicy(name, function string) bool {
 	switch name {
 	case "NETFILTER_DROP", "TC_INGRESS", "TC_EGRESS", "XDP":
 		return true
+	case NotSpecified:
+		return function == "do_xdp_generic" || function == "netif_receive_generic_xdp" || function == "veth_xdp_rcv_skb"
 	case "":
 		// Verdicts of hooks (net/netfilter/core.c).
 		return function == "nf_hook_slow"
@@ -109,10 +153,18 @@ func MayBePolicy(name, function string) bool {
 // packet says more than the reason does.
 func At(name, function string) Reason {
 	r, _ := Of(name)
-	if name == "IP_INHDR" && (function == "ip_forward" || function == "ip6_forward") {
+	switch {
+	case name == "IP_INHDR" && (function == "ip_forward" || function == "ip6_forward"):
 		// All that forwarding calls so is a packet that has come too far
 		// (net/ipv4/ip_forward.c).
 		r.Hubble = timeToLiveExceeded
+	case name == NotSpecified && isLosing(function):
+		r.NoLoss = ""
+		if function == "ip_error" {
+			// The look-up failed, with another error than that there is no route
+			// (net/ipv4/fib_semantics.c: fib_props).
+			r.Hubble = routeLookupFailed
+		}
 	}
 	return r
 }

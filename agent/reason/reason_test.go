@@ -13,9 +13,17 @@ func TestAt(t *testing.T) {
 		{"IP_INHDR", "ip_forward", timeToLiveExceeded},
 		{"IP_INHDR", "ip6_forward", timeToLiveExceeded},
 		{"A_NEW_ONE", "ip_forward", None},
+		{NotSpecified, "ip_error", routeLookupFailed},
+		{NotSpecified, "do_xdp_generic", None},
+		{NotSpecified, "tcp_v4_rcv", None},
 	} {
 		if got := At(tt.name, tt.function).Hubble; got != tt.want {
 			t.Errorf("%s at %s is Hubble's %d, want %d", tt.name, tt.function, got, tt.want)
+		}
+	}
+	for function, lost := range map[string]bool{"ip_error": true, "do_xdp_generic": true, "ip6_mc_input": false, "": false} {
+		if got := At(NotSpecified, function).NoLoss == ""; got != lost {
+			t.Errorf("for no reason at %q is a loss: %v, want %v", function, got, lost)
 		}
 	}
 	for _, tt := range []struct {
@@ -25,6 +33,8 @@ func TestAt(t *testing.T) {
 		{"NETFILTER_DROP", "nft_do_chain", true},
 		{"TC_EGRESS", "__dev_queue_xmit", true},
 		{"XDP", "", true},
+		{NotSpecified, "do_xdp_generic", true},
+		{NotSpecified, "ip_error", false},
 		{"", "nf_hook_slow", true},
 		{"", "tcp_v4_rcv", false},
 		{"NO_SOCKET", "nf_hook_slow", false},

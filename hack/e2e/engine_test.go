@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -30,9 +31,11 @@ func TestEngine(t *testing.T) {
 	ctx := testContext(t)
 	for port, want := range map[uint16]string{801: "web-deny", 802: "", 803: "", 804: "other"} {
 		for range 3 {
-			check(t, s.datagrams(&s.web, port, 1)(ctx))
+			check(t, s.datagrams(s.web.IPv4, port, 1)(ctx))
 		}
-		d, err := f.awaitDrop(ctx, uint32(port))
+		d, err := f.await(ctx, fmt.Sprintf("a drop at port %d", port), func(f *flowpb.Flow) bool {
+			return f.GetEventType().GetType() == 1 && f.GetL4().GetUDP().GetDestinationPort() == uint32(port)
+		})
 		check(t, err)
 		var policies []*flowpb.Policy
 		reason, engine := flowpb.DropReason_DROP_REASON_UNKNOWN, ""

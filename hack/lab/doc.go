@@ -29,7 +29,8 @@
 //
 // [Node.AddService] translates a service's address to its backends', with
 // connection tracking. [Node.AddDrop] and [Pod.AddDrop] drop or reject packets.
-// Both return a [Rule] that can be removed while the lab lives.
+// Both return a [Rule] that can be removed while the lab lives, and that counts
+// the packets it has matched.
 //
 // # Traffic
 //

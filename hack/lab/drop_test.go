@@ -43,6 +43,9 @@ func TestDrop(t *testing.T) {
 		if fromPod.SYNs == 0 || toOther.Packets != 0 {
 			t.Errorf("%d SYNs from the pod, %d packets behind the drop", fromPod.SYNs, toOther.Packets)
 		}
+		if n, err := rule.Packets(); err != nil || n != fromPod.Packets {
+			t.Errorf("the rule has matched %d packets (%v), want %d", n, err, fromPod.Packets)
+		}
 		check(t, v.dial(t, ipv6, 81, 10*time.Second))
 		check(t, rule.Remove())
 		check(t, v.dial(t, ipv6, 80, 10*time.Second))

@@ -53,6 +53,37 @@ func (r *Rule) Remove() error {
 	return nil
 }
 
+// Packets is how many packets the rule has matched.
+func (r *Rule) Packets() (uint64, error) {
+	conn, err := r.ns.nft()
+	if err != nil {
+		return 0, err
+	}
+	table := &nftables.Table{Name: r.table, Family: nftables.TableFamilyINet}
+	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return 0, fmt.Errorf("list the chains of packet filter table %s: %w", r.table, err)
+	}
+	var sum uint64
+	for _, c := range chains {
+		if c.Table.Name != r.table {
+			continue
+		}
+		rules, err := conn.GetRules(table, c)
+		if err != nil {
+			return 0, fmt.Errorf("read the rules of packet filter table %s: %w", r.table, err)
+		}
+		for _, rule := range rules {
+			for _, e := range rule.Exprs {
+				if counter, ok := e.(*expr.Counter); ok {
+					sum += counter.Packets
+				}
+			}
+		}
+	}
+	return sum, nil
+}
+
 func (n *Namespace) nft() (*nftables.Conn, error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
 	if err != nil {

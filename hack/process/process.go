@@ -1,4 +1,4 @@
-// Package process runs fovea agents as processes of their own in the nodes of a
+// Package process runs fovea's agents and relays as processes of their own in the nodes of a
 // lab, for the demo, tests and benchmarks.
 package process
 
@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,7 +42,7 @@ type Config struct {
 	Prepare func(*exec.Cmd)
 }
 
-// Agent is a running agent.
+// Agent is a running agent, or a relay.
 type Agent struct {
 	// Socket is the path of its unix socket.
 	Socket string
@@ -76,19 +77,41 @@ func Start(ctx context.Context, c Config) (*Agent, error) {
 	if err := c.Node.NS.Start(a.cmd); err != nil {
 		return nil, fmt.Errorf("start agent: %w", err)
 	}
+	return a, a.begin(ctx)
+}
+
+// StartRelay starts a relay that asks these nodes, by name and address, and waits until
+// it serves. It is in the network namespace of the caller. The caller must Stop or Kill
+// it.
+func StartRelay(ctx context.Context, program, dir string, peers []string, log io.Writer, args ...string) (*Agent, error) {
+	a := &Agent{Socket: filepath.Join(dir, "relay.sock"), done: make(chan struct{})}
+	a.cmd = exec.Command(program, append([]string{
+		"relay", "--name", "relay", "--listen-address", "unix://" + a.Socket, "--health-listen-address", "unix://" + a.Socket + ".health",
+		"--disable-client-tls", "--disable-server-tls", "--peers", strings.Join(peers, ","),
+	}, args...)...)
+	a.cmd.Stdout, a.cmd.Stderr = log, log
+	if err := a.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start relay: %w", err)
+	}
+	return a, a.begin(ctx)
+}
+
+// begin connects to the process, which runs, and waits until it serves. It ends it if
+// that fails.
+func (a *Agent) begin(ctx context.Context) error {
 	go func() {
 		defer close(a.done)
 		a.err = a.cmd.Wait()
 	}()
 	conn, err := grpc.NewClient("unix://"+a.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to agent: %w", err), a.Kill())
+		return errors.Join(fmt.Errorf("connect to agent: %w", err), a.Kill())
 	}
 	a.conn, a.Client = conn, observerpb.NewObserverClient(conn)
 	if err := a.ready(ctx); err != nil {
-		return nil, errors.Join(err, a.Kill())
+		return errors.Join(err, a.Kill())
 	}
-	return a, nil
+	return nil
 }
 
 // ready waits until the agent says that it serves.

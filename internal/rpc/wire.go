@@ -85,3 +85,25 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }
+
+// Raw is a message as it came over the wire. A client receives into a *Raw in place of
+// a message if it calls with [RawCodec].
+type Raw struct {
+	// Bytes are the receiver's.
+	Bytes []byte
+}
+
+// RawCodec is a codec for clients that receive a [Raw]; all else it leaves to the codec
+// of gRPC.
+func RawCodec() encoding.CodecV2 { return rawCodec{encoding.GetCodecV2(proto.Name)} }
+
+type rawCodec struct{ encoding.CodecV2 }
+
+// Unmarshal implements [encoding.CodecV2].
+func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	if r, ok := v.(*Raw); ok {
+		r.Bytes = data.Materialize()
+		return nil
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}

@@ -22,11 +22,11 @@ func testNamesWithoutAPI(t *testing.T, f *fixture) {
 	flows := f.follow(t)
 	check(t, f.StopAPIServer())
 	back := time.After(withoutAPI)
-	eventually(ctx, t, func() error { return f.agentsSay(ctx, "degraded: kubernetes") })
+	eventually(ctx, t, func() error { return f.agentsSay(ctx, "kubernetes") })
 	<-back
 	check(t, f.StartAPIServer(ctx))
 	eventually(ctx, t, func() error {
-		if f.agentsSay(ctx, "degraded") == nil {
+		if f.agentsSay(ctx, "kubernetes") == nil {
 			return errors.New("agents do not follow the API again")
 		}
 		return nil

@@ -135,12 +135,17 @@ const (
 	flowsUntil    = 2 * time.Second
 )
 
+// isNear tells whether a flow of a time may be of a connection that was reported.
+func isNear(r *report.Connection, at time.Time) bool {
+	return !at.Before(r.Time.Add(-reportedAfter)) && !at.After(r.Time.Add(flowsUntil))
+}
+
 // peer is who was at the other end of a connection at a time, as the reports of it
 // say; "" if none does, or if two do.
 func peer(reports []report.Connection, at time.Time) (who string) {
 	for _, r := range reports {
 		switch {
-		case at.Before(r.Time.Add(-reportedAfter)) || at.After(r.Time.Add(flowsUntil)) || r.Peer == who:
+		case !isNear(&r, at) || r.Peer == who:
 		case who != "":
 			return ""
 		default:

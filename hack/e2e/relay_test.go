@@ -1,0 +1,235 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	flowpb "github.com/cilium/cilium/api/v1/flow"
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	relaypb "github.com/cilium/cilium/api/v1/relay"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/fovea-obs/fovea/hack/lab"
+	"github.com/fovea-obs/fovea/hack/process"
+)
+
+// federation is a relay over the agents of two nodes, on which something happened.
+type federation struct {
+	*shop
+	relay *process.Agent
+	nodes map[string]*process.Agent
+}
+
+func newFederation(t *testing.T) *federation {
+	t.Helper()
+	f := &federation{shop: newShopWithoutServices(t), nodes: map[string]*process.Agent{}}
+	f.serve(t)
+	var peers []string
+	for _, n := range []*lab.Node{f.near, f.far} {
+		a := startAgent(t, f.agentConfig(t, n))
+		f.nodes[n.Name] = a
+		peers = append(peers, n.Name+"=unix://"+a.Socket)
+	}
+	l := newLog()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the relay:\n%s", l)
+		}
+	})
+	var err error
+	f.relay, err = process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l)
+	check(t, err)
+	closeLater(t, f.relay.Stop)
+	return f
+}
+
+// talk makes connections between the nodes, one after the other.
+func (f *federation) talk(t *testing.T, connections int) {
+	t.Helper()
+	ctx := testContext(t)
+	for range connections {
+		_, err := lab.TCPLoad{Target: netip.AddrPortFrom(f.db.IPv4, 80), Bytes: 100}.Run(ctx, f.client.NS)
+		check(t, err)
+	}
+}
+
+// settle returns a time of which all agents have told all that was before.
+func (f *federation) settle(t *testing.T) time.Time {
+	t.Helper()
+	at := time.Now()
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	var streams []grpc.ServerStreamingClient[observerpb.GetFlowsResponse]
+	for _, a := range f.nodes {
+		s, err := a.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Since: timestamppb.New(at)})
+		check(t, err)
+		streams = append(streams, s)
+	}
+	f.talk(t, 1)
+	for _, s := range streams {
+		_, err := s.Recv()
+		check(t, err)
+	}
+	return at
+}
+
+// all reads what a request is answered with, until its end.
+func all(t *testing.T, c observerpb.ObserverClient, req *observerpb.GetFlowsRequest) (flows, others []*observerpb.GetFlowsResponse) {
+	t.Helper()
+	stream, err := c.GetFlows(testContext(t), req)
+	check(t, err)
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return flows, others
+		}
+		check(t, err)
+		if r.GetNodeStatus() != nil {
+			others = append(others, r)
+			continue
+		}
+		flows = append(flows, r)
+	}
+}
+
+func byTime(a, b *observerpb.GetFlowsResponse) int {
+	return a.GetTime().AsTime().Compare(b.GetTime().AsTime())
+}
+
+// TestRelay compares what a relay tells with what the agents do.
+func TestRelay(t *testing.T) {
+	f := newFederation(t)
+	f.talk(t, 50)
+	until := f.settle(t)
+	for name, req := range map[string]*observerpb.GetFlowsRequest{
+		"all":   {},
+		"last":  {Number: 20},
+		"first": {Number: 20, First: true},
+		"one":   {Number: 1},
+		"some":  {Whitelist: []*flowpb.FlowFilter{{DestinationPort: []string{"80"}, Reply: []bool{false}}}},
+		"few fields": {
+			Number: 7, FieldMask: &fieldmaskpb.FieldMask{Paths: []string{"uuid", "source.pod_name"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req.Until = timestamppb.New(until)
+			got, statuses := all(t, f.relay.Client, req)
+			number := int(req.GetNumber())
+			req.Number = 0
+			var want []*observerpb.GetFlowsResponse
+			for _, a := range f.nodes {
+				own, _ := all(t, a.Client, req)
+				want = append(want, own...)
+			}
+			slices.SortFunc(want, byTime)
+			if number > 0 && req.GetFirst() {
+				want = want[:number]
+			} else if number > 0 {
+				want = want[len(want)-number:]
+			}
+			if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || len(got) == 0 {
+				t.Errorf("%d flows, want %d: %.4000s", len(got), len(want), diff)
+			}
+			if len(statuses) != 2 || statuses[0].GetNodeStatus().GetStateChange() != relaypb.NodeState_NODE_CONNECTED {
+				t.Errorf("node statuses %v", statuses)
+			}
+		})
+	}
+	t.Run("other calls", func(t *testing.T) {
+		status, err := f.relay.Client.ServerStatus(testContext(t), &observerpb.ServerStatusRequest{})
+		check(t, err)
+		if status.GetNumConnectedNodes().GetValue() != 2 || status.GetNumUnavailableNodes().GetValue() != 0 || status.GetNumFlows() == 0 {
+			t.Errorf("status %v", status)
+		}
+		nodes, err := f.relay.Client.GetNodes(testContext(t), &observerpb.GetNodesRequest{})
+		check(t, err)
+		if n := nodes.GetNodes(); len(n) != 2 || n[0].GetName() != f.near.Name || n[0].GetState() != relaypb.NodeState_NODE_CONNECTED || n[0].GetSeenFlows() == 0 {
+			t.Errorf("nodes %v", nodes)
+		}
+		namespaces, err := f.relay.Client.GetNamespaces(testContext(t), &observerpb.GetNamespacesRequest{})
+		check(t, err)
+		if n := namespaces.GetNamespaces(); len(n) != 1 || n[0].GetNamespace() != "shop" {
+			t.Errorf("namespaces %v", namespaces)
+		}
+	})
+}
+
+// TestRelayFollows has flows of two nodes come in order, soon after they were.
+func TestRelayFollows(t *testing.T) {
+	f := newFederation(t)
+	f.talk(t, 10)
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	stream, err := f.relay.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Number: 5, Follow: true})
+	check(t, err)
+	var got []*observerpb.GetFlowsResponse
+	next := func() *observerpb.GetFlowsResponse {
+		for {
+			r, err := stream.Recv()
+			check(t, err)
+			if r.GetFlow() != nil {
+				got = append(got, r)
+				return r
+			}
+		}
+	}
+	for range 5 {
+		next()
+	}
+	begun := time.Now()
+	f.talk(t, 1)
+	seen := map[string]bool{}
+	for len(seen) < 2 {
+		if r := next(); r.GetTime().AsTime().After(begun) {
+			seen[r.GetNodeName()] = true
+		}
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("flows of both nodes were there after %v", took)
+	}
+	if !slices.IsSortedFunc(got, byTime) {
+		t.Error("flows are not in order")
+	}
+}
+
+// TestRelayFrozen has a node stop in the midst of everything: the other's flows are
+// told soon, and which node it is.
+func TestRelayFrozen(t *testing.T) {
+	f := newFederation(t)
+	f.talk(t, 10)
+	frozen := f.nodes[f.far.Name]
+	check(t, syscall.Kill(frozen.PID(), syscall.SIGSTOP))
+	t.Cleanup(func() {
+		// Before it is stopped in good order.
+		check(t, syscall.Kill(frozen.PID(), syscall.SIGCONT))
+	})
+	begun := time.Now()
+	flows, statuses := all(t, f.relay.Client, &observerpb.GetFlowsRequest{Number: 20})
+	if took := time.Since(begun); took > 2500*time.Millisecond || len(flows) != 20 {
+		t.Errorf("%d flows after %v", len(flows), took)
+	}
+	named := slices.ContainsFunc(statuses, func(r *observerpb.GetFlowsResponse) bool {
+		s := r.GetNodeStatus()
+		return s.GetStateChange() == relaypb.NodeState_NODE_UNAVAILABLE && slices.Equal(s.GetNodeNames(), []string{f.far.Name})
+	})
+	if !named {
+		t.Errorf("node statuses %v", statuses)
+	}
+	begun = time.Now()
+	status, err := f.relay.Client.ServerStatus(testContext(t), &observerpb.ServerStatusRequest{})
+	check(t, err)
+	if took := time.Since(begun); took > 5*time.Second || !slices.Equal(status.GetUnavailableNodes(), []string{f.far.Name}) {
+		t.Errorf("status %v after %v", status, took)
+	}
+}

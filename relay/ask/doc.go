@@ -1,0 +1,6 @@
+// Package ask asks one node for flows, and has them come as they went over the wire.
+//
+// Agents of ours are asked for batches (package foveapb); who does not know these is
+// asked as any Hubble server. Of a response only the time is looked for, and where it
+// is told between the fields that a client asks for.
+package ask

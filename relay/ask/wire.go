@@ -1,0 +1,148 @@
+package ask
+
+import (
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/fovea-obs/fovea/relay/merge"
+)
+
+// The numbers of fields: of foveapb.Batch, of observer.GetFlowsResponse, and of a
+// Timestamp.
+const (
+	batchResponses = 1
+	batchSizes     = 2
+	batchTimes     = 3
+	batchWatermark = 4
+
+	responseTime = 1001
+
+	timeSeconds = 1
+	timeNanos   = 2
+)
+
+// readBatch reads a foveapb.Batch, whose bytes the items keep.
+func readBatch(b []byte) (out merge.Batch, err error) {
+	var responses, sizes, times []byte
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return out, protowire.ParseError(n)
+		}
+		b = b[n:]
+		switch {
+		case number == batchWatermark && kind == protowire.VarintType:
+			v, n := protowire.ConsumeVarint(b)
+			if n < 0 {
+				return out, protowire.ParseError(n)
+			}
+			out.Mark, b = int64(v), b[n:]
+			continue
+		case kind != protowire.BytesType:
+			n := protowire.ConsumeFieldValue(number, kind, b)
+			if n < 0 {
+				return out, protowire.ParseError(n)
+			}
+			b = b[n:]
+			continue
+		}
+		v, n := protowire.ConsumeBytes(b)
+		if n < 0 {
+			return out, protowire.ParseError(n)
+		}
+		b = b[n:]
+		switch number {
+		case batchResponses:
+			responses = v
+		case batchSizes:
+			sizes = v
+		case batchTimes:
+			times = v
+		}
+	}
+	out.Items, err = items(responses, sizes, times)
+	return out, err
+}
+
+func items(responses, sizes, times []byte) ([]merge.Item, error) {
+	// A size is of a byte or more.
+	list := make([]merge.Item, 0, len(sizes)/2)
+	at := int64(0)
+	for len(sizes) > 0 {
+		size, n := protowire.ConsumeVarint(sizes)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		sizes = sizes[n:]
+		delta, n := protowire.ConsumeVarint(times)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		times = times[n:]
+		if size > uint64(len(responses)) {
+			return nil, errors.New("a response is longer than what is left")
+		}
+		at += protowire.DecodeZigZag(delta)
+		list = append(list, merge.Item{Time: at, Message: responses[:size:size]})
+		responses = responses[size:]
+	}
+	if len(responses) > 0 || len(times) > 0 {
+		return nil, errors.New("more responses or times than sizes")
+	}
+	return list, nil
+}
+
+// timeOf finds the time of an observer.GetFlowsResponse, 0 if it has none.
+func timeOf(b []byte) (int64, error) {
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		b = b[n:]
+		if number == responseTime && kind == protowire.BytesType {
+			v, n := protowire.ConsumeBytes(b)
+			if n < 0 {
+				return 0, protowire.ParseError(n)
+			}
+			return readTime(v)
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		b = b[n:]
+	}
+	return 0, nil
+}
+
+func readTime(b []byte) (int64, error) {
+	var seconds, nanos int64
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		b = b[n:]
+		if kind != protowire.VarintType {
+			if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
+				return 0, protowire.ParseError(n)
+			}
+			b = b[n:]
+			continue
+		}
+		v, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		b = b[n:]
+		switch number {
+		case timeSeconds:
+			seconds = int64(v)
+		case timeNanos:
+			nanos = int64(v)
+		}
+	}
+	return time.Unix(seconds, nanos).UnixNano(), nil
+}

@@ -1,0 +1,99 @@
+package ask
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	foveapb "github.com/fovea-obs/fovea/proto/v1"
+)
+
+func marshal(t testing.TB, m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestReadBatch(t *testing.T) {
+	for name, tt := range map[string]struct {
+		batch *foveapb.Batch
+		times []int64
+		bad   bool
+	}{
+		"empty":                   {batch: &foveapb.Batch{}},
+		"a mark":                  {batch: &foveapb.Batch{Watermark: 7}},
+		"two":                     {batch: &foveapb.Batch{Responses: []byte("abcde"), Sizes: []uint32{2, 3}, Times: []int64{1_700_000_000_000_000_000, 5}}, times: []int64{1_700_000_000_000_000_000, 1_700_000_000_000_000_005}},
+		"an empty one":            {batch: &foveapb.Batch{Sizes: []uint32{0}, Times: []int64{-1}}, times: []int64{-1}},
+		"too long":                {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{4}, Times: []int64{1}}, bad: true},
+		"more than sizes say":     {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{2}, Times: []int64{1}}, bad: true},
+		"fewer times":             {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{1, 2}, Times: []int64{1}}, bad: true},
+		"more times":              {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{3}, Times: []int64{1, 2}}, bad: true},
+		"a size beyond all sizes": {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{1<<32 - 1}, Times: []int64{1}}, bad: true},
+	} {
+		got, err := readBatch(marshal(t, tt.batch))
+		if (err != nil) != tt.bad {
+			t.Errorf("%s: error %v", name, err)
+			continue
+		}
+		if tt.bad {
+			continue
+		}
+		var times []int64
+		var all []byte
+		for _, i := range got.Items {
+			times = append(times, i.Time)
+			all = append(all, i.Message...)
+		}
+		if !slices.Equal(times, tt.times) || !bytes.Equal(all, tt.batch.Responses) || got.Mark != tt.batch.Watermark {
+			t.Errorf("%s: times %v, %q, mark %d", name, times, all, got.Mark)
+		}
+	}
+}
+
+func TestTimeOf(t *testing.T) {
+	at := time.Unix(1_700_000_000, 123_456_789)
+	for name, tt := range map[string]struct {
+		response *observerpb.GetFlowsResponse
+		want     int64
+	}{
+		"none":        {&observerpb.GetFlowsResponse{NodeName: "node1"}, 0},
+		"one":         {&observerpb.GetFlowsResponse{NodeName: "node1", Time: timestamppb.New(at)}, at.UnixNano()},
+		"before 1970": {&observerpb.GetFlowsResponse{Time: timestamppb.New(time.Unix(-2, 5))}, -2e9 + 5},
+	} {
+		if got, err := timeOf(marshal(t, tt.response)); got != tt.want || err != nil {
+			t.Errorf("%s: %d, %v; want %d", name, got, err, tt.want)
+		}
+	}
+}
+
+// FuzzWire reads any bytes, as a node may send. What a library reads is read the same.
+func FuzzWire(f *testing.F) {
+	f.Add(marshal(f, &foveapb.Batch{Responses: []byte("abcde"), Sizes: []uint32{2, 3}, Times: []int64{1, 5}, Watermark: 9}))
+	f.Add(marshal(f, &observerpb.GetFlowsResponse{NodeName: "node1", Time: timestamppb.New(time.Unix(1, 2))}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := readBatch(b)
+		if err == nil {
+			total := 0
+			for _, i := range got.Items {
+				total += len(i.Message)
+			}
+			if total > len(b) {
+				t.Errorf("%d bytes of %d", total, len(b))
+			}
+		}
+		var want observerpb.GetFlowsResponse
+		at, err := timeOf(b)
+		if proto.Unmarshal(b, &want) == nil && bytes.Equal(marshal(t, &want), b) {
+			if w := want.GetTime(); err != nil || w.IsValid() && at != w.AsTime().UnixNano() && at == 0 {
+				t.Errorf("%v: %d, %v", &want, at, err)
+			}
+		}
+	})
+}

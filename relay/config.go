@@ -1,0 +1,85 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fovea-obs/fovea/internal/config"
+)
+
+// Config is all that a relay is told. [DefaultConfig] returns one to start from;
+// [Config.Validate] names the settings by their flags.
+type Config struct {
+	// Version is told to clients: v0.1.0.
+	Version string
+	// Name is what the relay calls itself where nodes tell their names.
+	Name string
+	// ListenAddress and HealthListenAddress are TCP addresses to serve on, as :4245,
+	// or unix sockets.
+	ListenAddress, HealthListenAddress string
+	// PeerService is the address of a Peer service, which tells the nodes; empty for
+	// none. Peers are nodes that are there for good, as name=host:port.
+	PeerService string
+	Peers       []string
+	// SortBufferDrainTimeout is how long a flow waits at most, while requests follow,
+	// for nodes that do not tell how far they have come.
+	SortBufferDrainTimeout time.Duration
+	// DisableClientTLS asks nodes in plaintext, DisableServerTLS serves so. There is
+	// no other way yet.
+	DisableClientTLS, DisableServerTLS bool
+}
+
+// Bounds of settings.
+const (
+	MinDrainTimeout = 10 * time.Millisecond
+	MaxDrainTimeout = 10 * time.Second
+)
+
+// DefaultConfig returns the settings of a relay that is told nothing.
+func DefaultConfig(name string) Config {
+	return Config{
+		Name: name, ListenAddress: ":4245", HealthListenAddress: ":4222",
+		PeerService:            "unix:///var/run/fovea/hubble.sock",
+		SortBufferDrainTimeout: 200 * time.Millisecond,
+	}
+}
+
+// Validate returns nil, or one [config.Error] for each setting that is not allowed,
+// joined.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, name, value, want string) {
+		if !ok {
+			errs = append(errs, &config.Error{Name: name, Value: value, Want: want})
+		}
+	}
+	check(isAddress(c.ListenAddress), "listen-address", c.ListenAddress, "address:port such as :4245, or unix:///path")
+	check(isAddress(c.HealthListenAddress), "health-listen-address", c.HealthListenAddress, "address:port such as :4222, or unix:///path")
+	check(c.PeerService == "" || isAddress(c.PeerService), "peer-service", c.PeerService, "host:port, unix:///path, or empty for none")
+	for _, p := range c.Peers {
+		name, address, ok := strings.Cut(p, "=")
+		check(ok && name != "" && isAddress(address), "peers", p, "names and addresses such as node1=10.0.0.1:4244")
+	}
+	check(c.PeerService != "" || len(c.Peers) > 0, "peer-service", c.PeerService, "an address where there are no peers")
+	check(c.SortBufferDrainTimeout >= MinDrainTimeout && c.SortBufferDrainTimeout <= MaxDrainTimeout,
+		"sort-buffer-drain-timeout", c.SortBufferDrainTimeout.String(), fmt.Sprintf("%v to %v", MinDrainTimeout, MaxDrainTimeout))
+	check(c.DisableClientTLS, "disable-client-tls", "false", "true: there is no TLS yet")
+	check(c.DisableServerTLS, "disable-server-tls", "false", "true: there is no TLS yet")
+	return errors.Join(errs...)
+}
+
+func isAddress(s string) bool {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return strings.TrimPrefix(path, "//") != ""
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}

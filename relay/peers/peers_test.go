@@ -1,0 +1,127 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	peerpb "github.com/cilium/cilium/api/v1/peer"
+	"google.golang.org/grpc"
+)
+
+// service is a Peer service that tells what a test says.
+type service struct {
+	peerpb.UnimplementedPeerServer
+	changes chan *peerpb.ChangeNotification
+}
+
+func (s *service) Notify(_ *peerpb.NotifyRequest, stream grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
+	for {
+		select {
+		case <-stream.Context().Done():
+			return nil
+		case c, more := <-s.changes:
+			if !more {
+				return errors.New("over")
+			}
+			if err := stream.Send(c); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// await waits until the peers are these.
+func await(t *testing.T, p *Peers, want ...Node) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		list, changed := p.All()
+		var got []Node
+		for _, peer := range list {
+			got = append(got, peer.Node)
+		}
+		if slices.Equal(got, want) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("the peers are %v, want %v", got, want)
+		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	s := &service{changes: make(chan *peerpb.ChangeNotification)}
+	socket := filepath.Join(t.TempDir(), "peer.sock")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, served := grpc.NewServer(), make(chan error, 1)
+	peerpb.RegisterPeerServer(server, s)
+	go func() { served <- server.Serve(l) }()
+	p := New()
+	ctx, cancel := context.WithCancel(t.Context())
+	followed := make(chan error, 1)
+	go func() { followed <- Follow(ctx, p, "unix://"+socket, slog.New(slog.DiscardHandler)) }()
+	defer func() {
+		cancel()
+		server.Stop()
+		p.Close()
+		if err := errors.Join(<-followed, <-served); err != nil {
+			t.Error(err)
+		}
+	}()
+	tell := func(kind peerpb.ChangeNotificationType, name, address string) {
+		s.changes <- &peerpb.ChangeNotification{Name: name, Address: address, Type: kind}
+	}
+	tell(peerpb.ChangeNotificationType_PEER_ADDED, "b", "192.0.2.2:4244")
+	tell(peerpb.ChangeNotificationType_PEER_ADDED, "a", "192.0.2.1")
+	tell(peerpb.ChangeNotificationType_PEER_ADDED, "prod/c", "2001:db8::1")
+	a, b, c := Node{Name: "a", Address: "192.0.2.1:4244"}, Node{Name: "b", Address: "192.0.2.2:4244"}, Node{Name: "prod/c", Address: "[2001:db8::1]:4244"}
+	await(t, p, a, b, c)
+	list, _ := p.All()
+	tell(peerpb.ChangeNotificationType_PEER_UPDATED, "b", "192.0.2.3:4244")
+	tell(peerpb.ChangeNotificationType_PEER_DELETED, "prod/c", "2001:db8::1")
+	b.Address = "192.0.2.3:4244"
+	await(t, p, a, b)
+	if again, _ := p.All(); again[0] != list[0] || again[1] == list[1] {
+		t.Error("a node that stayed has another connection, or one with another address has not")
+	}
+	// The service goes, and tells anew when it is back.
+	close(s.changes)
+	await(t, p, a, b)
+}
+
+func TestSet(t *testing.T) {
+	p := New()
+	defer p.Close()
+	good := Node{Name: "good", Address: "192.0.2.1:4244"}
+	if err := p.Set([]Node{{Name: "bad", Address: "nowhere"}, good}); err == nil {
+		t.Error("an address without a port is taken")
+	}
+	await(t, p, good)
+	_, changed := p.All()
+	if err := p.Set([]Node{good}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+		t.Error("nothing changed")
+	default:
+	}
+	p.Close()
+	await(t, p)
+	if err := p.Set([]Node{good}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, p)
+}
