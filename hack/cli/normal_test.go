@@ -73,6 +73,8 @@ func inStatus() []substitution {
 	const number, part, percent = `[1-9][\d,]*`, `\d+(?:\.\d+)?`, `\( *\d\.\d\d%\)`
 	const length = `(?:\d+h)?(?:\d+m)?` + part + `m?s`
 	return []substitution{
+		// Kernels let functions be traced or do not.
+		{` \(degraded: full backlogs\)`, ``},
 		{`(?m)^(Current/Max Flows: )` + number + `/` + number + ` ` + percent, `${1}N/N (N%)`},
 		{`(?m)^(Flows/s: )` + part, `${1}N`},
 		{`("(num|max|seen)_flows": )"` + number + `"`, `$1"N"`},

@@ -24,6 +24,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/bpf"
 	"github.com/fovea-obs/fovea/hack/lab"
@@ -175,6 +176,7 @@ func observe(t *testing.T, n *network) *observed {
 		changed: make(chan struct{}, 1), flows: map[string]bool{}, links: map[string]uint32{},
 	}
 	o.Services = service.NewTable("default", o.Endpoints)
+	o.Policies = policy.NewTable(o.Endpoints)
 	d, err := datapath.Open(datapath.Config{
 		NetNS: n.near.NS.Path(), Attach: datapath.AttachAuto, Interval: time.Second, Connections: 1024, RingSize: 1 << 20,
 		Interfaces: o, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
