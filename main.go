@@ -117,7 +117,7 @@ func relayCommand() *cobra.Command {
 			if err := cfg.Validate(); err != nil {
 				return sources.Trace(err)
 			}
-			return relay.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr()))
+			return sources.Trace(relay.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr())))
 		},
 	}
 	relayFlags(cmd.Flags(), &cfg, &log)
@@ -135,6 +135,12 @@ func relayFlags(flags *pflag.FlagSet, cfg *relay.Config, log *logging) {
 	flags.Var(config.Duration(&cfg.SortBufferDrainTimeout), "sort-buffer-drain-timeout", "how long a flow waits at most, while requests follow, for nodes that do not tell how far they have come")
 	config.Switch(flags, &cfg.DisableClientTLS, "disable-client-tls", "ask the nodes in plaintext")
 	config.Switch(flags, &cfg.DisableServerTLS, "disable-server-tls", "serve in plaintext")
+	flags.StringVar(&cfg.Client.CertFile, "tls-hubble-client-cert-file", "", "certificate that nodes are shown; none if empty")
+	flags.StringVar(&cfg.Client.KeyFile, "tls-hubble-client-key-file", "", "its key")
+	flags.Var(config.List(&cfg.Client.CAFiles), "tls-hubble-server-ca-files", "authorities of the nodes' certificates")
+	flags.StringVar(&cfg.Server.CertFile, "tls-relay-server-cert-file", "", "certificate to serve with")
+	flags.StringVar(&cfg.Server.KeyFile, "tls-relay-server-key-file", "", "its key")
+	flags.Var(config.List(&cfg.Server.CAFiles), "tls-relay-client-ca-files", "authorities of the certificates that clients must show; none lets all in")
 	flags.Var(config.Choice(&log.level, "debug", "info", "warn", "error"), "log-level", "least level that is logged")
 	flags.Var(config.Choice(&log.format, "text", "json"), "log-format", "how the log is written")
 }

@@ -28,10 +28,26 @@ type Config struct {
 	// SortBufferDrainTimeout is how long a flow waits at most, while requests follow,
 	// for nodes that do not tell how far they have come.
 	SortBufferDrainTimeout time.Duration
-	// DisableClientTLS asks nodes in plaintext, DisableServerTLS serves so. There is
-	// no other way yet.
+	// DisableClientTLS asks nodes in plaintext, DisableServerTLS serves so.
 	DisableClientTLS, DisableServerTLS bool
+	// Client is what nodes are shown and must show: they are asked by the names that
+	// the Peer service tells, or by their addresses. Server is the same of clients.
+	// Files are in PEM, and read again when they change.
+	Client, Server TLS
 }
+
+// TLS is files of certificates: one to show and its key, and the authorities of those
+// that the other side must show.
+type TLS struct {
+	CertFile, KeyFile string
+	CAFiles           []string
+}
+
+// Names of settings that have files, whose mistakes are found when they are read.
+const (
+	clientCert, clientKey, nodeCAs  = "tls-hubble-client-cert-file", "tls-hubble-client-key-file", "tls-hubble-server-ca-files"
+	serverCert, serverKey, clientCA = "tls-relay-server-cert-file", "tls-relay-server-key-file", "tls-relay-client-ca-files"
+)
 
 // Bounds of settings.
 const (
@@ -67,9 +83,23 @@ func (c *Config) Validate() error {
 	check(c.PeerService != "" || len(c.Peers) > 0, "peer-service", c.PeerService, "an address where there are no peers")
 	check(c.SortBufferDrainTimeout >= MinDrainTimeout && c.SortBufferDrainTimeout <= MaxDrainTimeout,
 		"sort-buffer-drain-timeout", c.SortBufferDrainTimeout.String(), fmt.Sprintf("%v to %v", MinDrainTimeout, MaxDrainTimeout))
-	check(c.DisableClientTLS, "disable-client-tls", "false", "true: there is no TLS yet")
-	check(c.DisableServerTLS, "disable-server-tls", "false", "true: there is no TLS yet")
+	c.Client.validate(check, c.DisableClientTLS, "disable-client-tls", clientCert, clientKey, nodeCAs)
+	c.Server.validate(check, c.DisableServerTLS, "disable-server-tls", serverCert, serverKey, clientCA)
+	check(c.DisableServerTLS || c.Server.CertFile != "", serverCert, "", "a certificate to serve with, or disable-server-tls")
+	check(c.DisableClientTLS || len(c.Client.CAFiles) > 0, nodeCAs, "", "the authorities of the nodes' certificates, or disable-client-tls")
 	return errors.Join(errs...)
+}
+
+func (t *TLS) validate(check func(ok bool, name, value, want string), disabled bool, option, cert, key, authorities string) {
+	if disabled {
+		want := "none where " + option + " is given"
+		check(t.CertFile == "", cert, t.CertFile, want)
+		check(t.KeyFile == "", key, t.KeyFile, want)
+		check(len(t.CAFiles) == 0, authorities, strings.Join(t.CAFiles, ","), want)
+		return
+	}
+	check(t.CertFile != "" || t.KeyFile == "", cert, "", "the certificate whose key "+key+" is")
+	check(t.KeyFile != "" || t.CertFile == "", key, "", "the key of the certificate in "+cert)
 }
 
 func isAddress(s string) bool {

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/fovea-obs/fovea/internal/certs"
 	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/observer"
 	"github.com/fovea-obs/fovea/relay/peers"
@@ -24,14 +26,30 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	known := peers.New()
+	toNodes, err := load(cfg.Client, cfg.DisableClientTLS, log, clientCert, clientKey, nodeCAs)
+	if err != nil {
+		return err
+	}
+	toClients, err := load(cfg.Server, cfg.DisableServerTLS, log, serverCert, serverKey, clientCA)
+	if err != nil {
+		return err
+	}
+	var connect peers.Credentials
+	if toNodes != nil {
+		connect = toNodes.Client
+	}
+	known := peers.New(connect)
 	defer known.Close()
 	if len(cfg.Peers) > 0 {
 		if err := known.Set(static(cfg.Peers)); err != nil {
 			return fmt.Errorf("peers: %w", err)
 		}
 	}
-	server := rpc.New(rpc.Config{Header: metadata.Pairs(relayVersion, cfg.Version), Log: log})
+	rc := rpc.Config{Header: metadata.Pairs(relayVersion, cfg.Version), Log: log}
+	if toClients != nil {
+		rc.TLS = toClients.Server()
+	}
+	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
 		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, Log: log,
 	}))
@@ -39,17 +57,24 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
-	errs := make([]error, 3)
-	task := func(i int, run func() error) {
+	tasks := []func() error{
+		func() error { return serve(ctx, server, cfg.ListenAddress, log) },
+		func() error { return serve(ctx, health, cfg.HealthListenAddress, log) },
+	}
+	if cfg.PeerService != "" && len(cfg.Peers) == 0 {
+		tasks = append(tasks, func() error { return peers.Follow(ctx, known, cfg.PeerService, log) })
+	}
+	for _, store := range []*certs.Store{toNodes, toClients} {
+		if store != nil {
+			tasks = append(tasks, func() error { return store.Watch(ctx) })
+		}
+	}
+	errs := make([]error, len(tasks))
+	for i, run := range tasks {
 		wg.Go(func() {
 			defer cancel()
 			errs[i] = run()
 		})
-	}
-	task(0, func() error { return serve(ctx, server, cfg.ListenAddress, log) })
-	task(1, func() error { return serve(ctx, health, cfg.HealthListenAddress, log) })
-	if cfg.PeerService != "" && len(cfg.Peers) == 0 {
-		task(2, func() error { return peers.Follow(ctx, known, cfg.PeerService, log) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
@@ -62,6 +87,19 @@ func serve(ctx context.Context, s *rpc.Server, address string, log *slog.Logger)
 	}
 	log.Info("Serving", "address", l.Addr().String())
 	return s.Serve(ctx, l)
+}
+
+// load returns the certificates of one side, nil if it has no TLS. The options name its
+// files in errors.
+func load(t TLS, disabled bool, log *slog.Logger, cert, key, authorities string) (*certs.Store, error) {
+	if disabled {
+		return nil, nil
+	}
+	c := certs.Config{Certificate: certs.File{Option: cert, Path: t.CertFile}, Key: certs.File{Option: key, Path: t.KeyFile}, Now: time.Now, Log: log}
+	for _, path := range t.CAFiles {
+		c.Authorities = append(c.Authorities, certs.File{Option: authorities, Path: path})
+	}
+	return certs.Load(c)
 }
 
 // static are the nodes of a list of name=address.

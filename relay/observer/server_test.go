@@ -27,7 +27,7 @@ import (
 // relay serves the nodes, and returns a client.
 func relay(t *testing.T, nodes ...*node) (observerpb.ObserverClient, *peers.Peers) {
 	t.Helper()
-	known := peers.New()
+	known := peers.New(nil)
 	t.Cleanup(known.Close)
 	set(t, known, nodes...)
 	server := rpc.New(rpc.Config{})

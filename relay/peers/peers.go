@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -48,16 +49,24 @@ type Peer struct {
 // Connected tells whether the connection is there at present.
 func (p *Peer) Connected() bool { return p.Conn.GetState() == connectivity.Ready }
 
+// Credentials are what a relay connects with to the server of a name; plaintext if it
+// is nil.
+type Credentials func(serverName string) credentials.TransportCredentials
+
 // Peers are the nodes at present. Its methods are safe for concurrent use.
 type Peers struct {
+	credentials Credentials
+
 	mu      sync.Mutex
 	byName  map[string]*Peer
 	changed chan struct{}
 	closed  bool
 }
 
-// New returns no peers.
-func New() *Peers { return &Peers{byName: map[string]*Peer{}, changed: make(chan struct{})} }
+// New returns no peers, to which it will connect with c.
+func New(c Credentials) *Peers {
+	return &Peers{credentials: c, byName: map[string]*Peer{}, changed: make(chan struct{})}
+}
 
 // Set says which nodes there are, in place of all said before. It fails for those
 // whose address is not one, and takes the others.
@@ -76,7 +85,7 @@ func (p *Peers) Set(nodes []Node) error {
 			next[n.Name] = old
 			continue
 		}
-		conn, err := dial(n)
+		conn, err := dial(n, p.credentials)
 		if err != nil {
 			failed = fmt.Errorf("node %q at %q: %w", n.Name, n.Address, err)
 			continue
@@ -114,14 +123,18 @@ func (p *Peers) Close() {
 	p.closed = true
 }
 
-func dial(n Node) (*grpc.ClientConn, error) {
-	var transport credentials.TransportCredentials = insecure.NewCredentials()
-	target := n.Address
+// dial connects with TLS but to unix sockets, as agents serve these without.
+func dial(n Node, c Credentials) (*grpc.ClientConn, error) {
+	transport, target := insecure.NewCredentials(), n.Address
 	if !strings.HasPrefix(target, "unix:") {
-		if _, _, err := net.SplitHostPort(target); err != nil {
+		host, _, err := net.SplitHostPort(target)
+		if err != nil {
 			return nil, err
 		}
 		target = "passthrough:///" + target
+		if c != nil {
+			transport = c(cmp.Or(n.ServerName, host))
+		}
 	}
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(transport),

@@ -68,7 +68,7 @@ func TestFollow(t *testing.T) {
 	server, served := grpc.NewServer(), make(chan error, 1)
 	peerpb.RegisterPeerServer(server, s)
 	go func() { served <- server.Serve(l) }()
-	p := New()
+	p := New(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	followed := make(chan error, 1)
 	go func() { followed <- Follow(ctx, p, "unix://"+socket, slog.New(slog.DiscardHandler)) }()
@@ -102,7 +102,7 @@ func TestFollow(t *testing.T) {
 }
 
 func TestSet(t *testing.T) {
-	p := New()
+	p := New(nil)
 	defer p.Close()
 	good := Node{Name: "good", Address: "192.0.2.1:4244"}
 	if err := p.Set([]Node{{Name: "bad", Address: "nowhere"}, good}); err == nil {
