@@ -134,8 +134,8 @@ func (s *shop) wantDrops(n *lab.Node, peer *lab.Pod) []string {
 		if way.from.Node == way.to.Node {
 			drop(forwardPort, way.from, "EGRESS", "NETFILTER_DROP at nft_do_chain")
 		} else if way.to.Node == n {
-			// It came in by the uplink, which is no pod's interface.
-			want = append(want, fmt.Sprintf("%s > %s:%d at eth0: TRAFFIC_DIRECTION_UNKNOWN UDP; NETFILTER_DROP at nft_do_chain",
+			// It came in by the uplink, which is no pod's interface, and was on its way to one.
+			want = append(want, fmt.Sprintf("%s > %s:%d at eth0: INGRESS UDP; NETFILTER_DROP at nft_do_chain",
 				podName(way.from), podName(way.to), forwardPort))
 		}
 		drop(inputPort, way.to, "INGRESS", "NETFILTER_DROP at nft_do_chain")
