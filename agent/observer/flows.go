@@ -183,7 +183,9 @@ func (f *flowStream) take(c *history.Columns, row int, sequence uint64) bool {
 		f.batch = f.encoder.Flow(f.batch, c, row, sequence)
 	}
 	f.ends = append(f.ends, len(f.batch))
-	f.times = append(f.times, c.Time[row])
+	if f.beats != nil {
+		f.times = append(f.times, c.Time[row])
+	}
 	return f.left > 0 && len(f.batch) < batchBytes
 }
 
