@@ -188,13 +188,15 @@ func address(e *bpf.FoveaEnd) netip.Addr {
 
 // children returns the values of attributes by their types.
 func children(data []byte) (map[uint16][]byte, error) {
-	list, err := nl.ParseRouteAttr(data)
-	if err != nil {
-		return nil, fmt.Errorf("read attributes: %w", err)
-	}
-	values := make(map[uint16][]byte, len(list))
-	for _, a := range list {
-		values[a.Attr.Type&nl.NLA_TYPE_MASK] = a.Value
+	values := map[uint16][]byte{}
+	for len(data) >= unix.SizeofNlAttr {
+		size, kind := int(binary.NativeEndian.Uint16(data)), binary.NativeEndian.Uint16(data[2:])
+		if size < unix.SizeofNlAttr || size > len(data) {
+			return nil, fmt.Errorf("read attributes: one of %d bytes in %d", size, len(data))
+		}
+		values[kind&nl.NLA_TYPE_MASK] = data[unix.SizeofNlAttr:size]
+		// What follows begins at a multiple of four, but nothing need follow.
+		data = data[min(len(data), (size+3)&^3):]
 	}
 	return values, nil
 }
