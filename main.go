@@ -81,19 +81,12 @@ func agentCommand() *cobra.Command {
 			"FOVEA_NODE_NAME, and in the file of --config, as node-name. The command line\n" +
 			"counts more than the environment, and that more than the file.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			sources, err := config.Resolve(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
-			if err := cfg.Validate(); err != nil {
-				return sources.Trace(err)
-			}
+		RunE: withSettings(func(cmd *cobra.Command) error {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(gcPercent)
 			}
-			return sources.Trace(agent.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr())))
-		},
+			return agent.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr()))
+		}),
 	}
 	agentFlags(cmd.Flags(), &cfg, &log)
 	return cmd
@@ -109,19 +102,24 @@ func relayCommand() *cobra.Command {
 		Long: "Ask the agents of all nodes and serve their flows in one order, until SIGINT or SIGTERM.\n\n" +
 			"Options may also be given as environment variables and in a file, as for the agent.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			sources, err := config.Resolve(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
-			if err := cfg.Validate(); err != nil {
-				return sources.Trace(err)
-			}
-			return sources.Trace(relay.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr())))
-		},
+		RunE: withSettings(func(cmd *cobra.Command) error {
+			return relay.Run(cmd.Context(), cfg, log.logger(cmd.ErrOrStderr()))
+		}),
 	}
 	relayFlags(cmd.Flags(), &cfg, &log)
 	return cmd
+}
+
+// withSettings takes a command's settings from where they are given, and says of a
+// mistake that run finds in one where that was.
+func withSettings(run func(*cobra.Command) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		sources, err := config.Resolve(cmd.Flags(), os.Environ())
+		if err != nil {
+			return err
+		}
+		return sources.Trace(run(cmd))
+	}
 }
 
 func relayFlags(flags *pflag.FlagSet, cfg *relay.Config, log *logging) {

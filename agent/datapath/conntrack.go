@@ -27,6 +27,25 @@ type conntrack struct{ sockets map[int]*nl.SocketHandle }
 // process's own if that is empty, and asks for what is not there: a kernel may
 // lack the module that answers, or the process the right.
 func openConntrack(path string) (*conntrack, error) {
+	s, err := netfilterSocket(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &conntrack{map[int]*nl.SocketHandle{unix.NETLINK_NETFILTER: {Socket: s}}}
+	nothing := bpf.FoveaTranslation{Protocol: unix.IPPROTO_TCP}
+	if err = s.SetReceiveTimeout(&unix.Timeval{Sec: answerWithin}); err == nil {
+		err = c.translate([]bpf.FoveaTranslation{nothing})
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// netfilterSocket opens one in the network namespace of the path, or in the process's
+// own if that is empty.
+func netfilterSocket(path string) (*nl.NetlinkSocket, error) {
 	ns := netns.None()
 	if path != "" {
 		var err error
@@ -39,16 +58,7 @@ func openConntrack(path string) (*conntrack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	c := &conntrack{map[int]*nl.SocketHandle{unix.NETLINK_NETFILTER: {Socket: s}}}
-	nothing := bpf.FoveaTranslation{Protocol: unix.IPPROTO_TCP}
-	if err = s.SetReceiveTimeout(&unix.Timeval{Sec: answerWithin}); err == nil {
-		err = c.translate([]bpf.FoveaTranslation{nothing})
-	}
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
+	return s, nil
 }
 
 // Close closes the socket.

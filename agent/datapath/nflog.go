@@ -10,7 +10,6 @@ import (
 	"unsafe"
 
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/fovea-obs/fovea/bpf"
@@ -56,17 +55,9 @@ type loggedKey struct {
 // process's own if that is empty. It fails if somebody else does already. The caller
 // must Close.
 func openPacketLog(path string, group uint16) (*packetLog, error) {
-	ns := netns.None()
-	if path != "" {
-		var err error
-		if ns, err = netns.GetFromPath(path); err != nil {
-			return nil, fmt.Errorf("open network namespace: %w", err)
-		}
-		defer ns.Close()
-	}
-	s, err := nl.GetNetlinkSocketAt(ns, netns.None(), unix.NETLINK_NETFILTER)
+	s, err := netfilterSocket(path)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink: %w", err)
+		return nil, err
 	}
 	l := &packetLog{socket: s, buffer: make([]byte, 1<<16)}
 	if err := l.bind(group); err != nil {

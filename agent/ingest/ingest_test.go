@@ -111,9 +111,23 @@ func eventOf(src, dst string, iface uint32, flags uint8) *bpf.FoveaEvent {
 }
 
 // last is the newest record.
-func (in *Ingest) last(t testing.TB) (r history.Record) {
+func (in *Ingest) last(t testing.TB) history.Record {
 	t.Helper()
-	n := in.History.Next() - 1
+	return in.at(t, in.History.Next()-1)
+}
+
+// records are all, in their order.
+func (in *Ingest) records(t testing.TB) (all []history.Record) {
+	t.Helper()
+	for n := in.History.Oldest(); n < in.History.Next(); n++ {
+		all = append(all, in.at(t, n))
+	}
+	return all
+}
+
+// at is the record with a sequence number.
+func (in *Ingest) at(t testing.TB, n uint64) (r history.Record) {
+	t.Helper()
 	s, err := in.History.Segment(n)
 	if err != nil {
 		t.Fatal(err)

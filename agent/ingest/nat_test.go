@@ -54,14 +54,7 @@ func parseEnd(s string) bpf.FoveaEnd {
 // all are the records' ends, in their order.
 func (in *Ingest) all(t testing.TB) (lines []string) {
 	t.Helper()
-	for n := in.History.Oldest(); n < in.History.Next(); n++ {
-		s, err := in.History.Segment(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var r history.Record
-		s.Record(int(n-s.First), &r)
-		s.Release()
+	for _, r := range in.records(t) {
 		line := "lost"
 		if r.Kind != history.KindLost {
 			line = fmt.Sprintf("%v -> %v", in.Endpoints.At(endpoint.Number(r.Source)), in.Endpoints.At(endpoint.Number(r.Destination)))

@@ -38,14 +38,7 @@ func newJudged(t *testing.T) *Ingest {
 // told are the records as they show what policies say of them.
 func (in *Ingest) told(t *testing.T) (lines []string) {
 	t.Helper()
-	for n := in.History.Oldest(); n < in.History.Next(); n++ {
-		s, err := in.History.Segment(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var r history.Record
-		s.Record(int(n-s.First), &r)
-		s.Release()
+	for _, r := range in.records(t) {
 		line := map[history.Kind]string{history.KindTrace: "trace", history.KindDrop: "drop", history.KindPolicy: "policy"}[r.Kind]
 		line += fmt.Sprintf(" %s %s, %d packets", []string{"", "forwarded", "dropped"}[r.Verdict], []string{"unknown", "ingress", "egress"}[r.Direction], r.Packets)
 		f := in.Fates.At(r.Fate)
