@@ -66,8 +66,8 @@ func set(t *testing.T, known *peers.Peers, nodes ...*node) {
 	}
 }
 
-// told is what a stream tells, in words: times of flows in ms, and what became of
-// nodes.
+// tellOf is a response in words: the time of a flow in ms and its node, or what became
+// of nodes.
 func tellOf(r *observerpb.GetFlowsResponse) string {
 	if s := r.GetNodeStatus(); s != nil {
 		return strings.ToLower(strings.TrimPrefix(s.GetStateChange().String(), "NODE_")) + " " + strings.Join(s.GetNodeNames(), ",")
@@ -224,21 +224,25 @@ func follow(t *testing.T, c observerpb.ObserverClient, number uint64) *following
 	return &following{t, s}
 }
 
-// want waits for what comes next, in this order, and returns how long that took. Of
-// others it is said when they come.
+// want waits for what comes next, in this order, and returns how long that took.
 func (f *following) want(list ...string) time.Duration {
 	f.t.Helper()
 	begun := time.Now()
-	var got []string
-	for range list {
+	equal(f.t, "told", f.read(len(list)), list...)
+	return time.Since(begun)
+}
+
+// read waits for so many responses.
+func (f *following) read(n int) (got []string) {
+	f.t.Helper()
+	for range n {
 		r, err := f.stream.Recv()
 		if err != nil {
 			f.t.Fatalf("after %q: %v", got, err)
 		}
 		got = append(got, tellOf(r))
 	}
-	equal(f.t, "told", got, list...)
-	return time.Since(begun)
+	return got
 }
 
 // TestFollow has flows of two agents come in order, as soon as both are past them.
@@ -246,16 +250,7 @@ func TestFollow(t *testing.T) {
 	a, b := newNode(t, "a", true, ms(1), ms(3)), newNode(t, "b", true, ms(2))
 	client, known := relay(t, a, b)
 	f := follow(t, client, 2)
-	var connected []string
-	for range 2 {
-		r, err := f.stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		connected = append(connected, tellOf(r))
-	}
-	slices.Sort(connected)
-	equal(t, "nodes", connected, "connected a", "connected b")
+	f.wantAll("connected a", "connected b")
 	f.want("2 b", "3 a")
 	now := time.Now().Truncate(time.Millisecond)
 	a.add(now)
@@ -274,14 +269,7 @@ func TestFollow(t *testing.T) {
 // wantAll waits for all of these, in any order.
 func (f *following) wantAll(list ...string) {
 	f.t.Helper()
-	var got []string
-	for range list {
-		r, err := f.stream.Recv()
-		if err != nil {
-			f.t.Fatalf("after %q: %v", got, err)
-		}
-		got = append(got, tellOf(r))
-	}
+	got := f.read(len(list))
 	slices.Sort(got)
 	slices.Sort(list)
 	equal(f.t, "told", got, list...)
