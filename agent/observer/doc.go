@@ -75,14 +75,22 @@
 //
 // # Where flows differ from Cilium's
 //
-// Their uuid tells where they lie: see lookup.FormatUUID. Drops are the kernel's: it
-// does not know of policies, so drop_reason_desc is unknown unless one of
-// Hubble's reasons says the same as the kernel's, and the event's sub-type then
-// is 255. The kernel's own words are in Summary and in extensions, a
+// Their uuid tells where they lie: see lookup.FormatUUID. Drops are the kernel's:
+// drop_reason_desc is unknown unless one of Hubble's reasons says the same as the
+// kernel's, and the event's sub-type then is 255. What policies deny is
+// POLICY_DENIED, and both a drop and a policy verdict, as in Hubble; verdicts count
+// no packets. The kernel's own words are in Summary and in extensions, a
 // google.protobuf.Struct:
 //
 //	packets, bytes   what the flow stands for
 //	drop.reason      a name of enum skb_drop_reason
 //	drop.location    the kernel function, or address, that dropped the packet
+//	drop.engine      who named the policy that denied it, if not the agent
+//	policy_inferred  true if the agent inferred what policies say
 //	reply_inferred   true if is_reply was inferred from ports
+//
+// # Relays
+//
+// [Server.Batches] answers the same requests with many responses in a message, and
+// tells a stream that follows how far it has come.
 package observer

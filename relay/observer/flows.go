@@ -83,7 +83,7 @@ func (f *flows) run(ctx context.Context) error {
 		if err != nil || f.out.full() {
 			return err
 		}
-		if !f.req.GetFollow() && f.merge.Ended() {
+		if f.isOver() {
 			return f.flush()
 		}
 		var timer <-chan time.Time
@@ -110,6 +110,23 @@ func (f *flows) run(ctx context.Context) error {
 			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
+}
+
+// isOver tells whether all nodes have told all. Those that a request follows have only
+// at its last time.
+func (f *flows) isOver() bool {
+	if !f.merge.Ended() {
+		return false
+	}
+	if !f.req.GetFollow() {
+		return true
+	}
+	for _, s := range f.sources {
+		if !s.over {
+			return false
+		}
+	}
+	return f.req.GetUntil() != nil
 }
 
 // followed is changed if the request follows: others ask those that are there.
@@ -162,7 +179,7 @@ func (f *flows) take(t told) error {
 	if t.source.gone {
 		return nil
 	}
-	t.source.gone = t.state == relaypb.NodeState_NODE_GONE
+	t.source.gone, t.source.over = t.state == relaypb.NodeState_NODE_GONE, t.batch.End
 	if t.state != 0 {
 		if err := f.status(t.state, t.source.peer.Name, t.why); err != nil {
 			return err
@@ -239,10 +256,11 @@ type source struct {
 	number int
 	cancel context.CancelFunc
 	// credit holds one for each batch of the node that is held or on its way. held
-	// counts the former, and gone says that the node is: both are for the call.
-	credit chan struct{}
-	held   int
-	gone   bool
+	// counts the former, gone says that the node is, and over that it has told all:
+	// these are for the call.
+	credit     chan struct{}
+	held       int
+	gone, over bool
 	// last is the time of the last item.
 	last int64
 	up   bool
@@ -261,7 +279,7 @@ func (s *source) run(ctx context.Context) {
 			last.state, last.why = relaypb.NodeState_NODE_UNAVAILABLE, reason(err)
 		}
 		// The node is waited for no longer, and what it tells later is too late.
-		final := !s.flows.req.GetFollow() || isFinal(err)
+		final := !s.flows.req.GetFollow() || isFinal(err) || err == nil && s.flows.req.GetUntil() != nil
 		if isFinal(err) {
 			last.state = relaypb.NodeState_NODE_ERROR
 		}

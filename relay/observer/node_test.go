@@ -114,6 +114,9 @@ func (n *node) tell(ctx context.Context, req *observerpb.GetFlowsRequest, send f
 			if at.Before(req.GetSince().AsTime()) && req.GetSince() != nil {
 				continue
 			}
+			if req.GetUntil() != nil && at.After(req.GetUntil().AsTime()) {
+				return nil
+			}
 			if err := send(at); err != nil {
 				return err
 			}

@@ -275,6 +275,27 @@ func (f *following) wantAll(list ...string) {
 	equal(f.t, "told", got, list...)
 }
 
+// TestUntil has a request that follows end once all nodes are past its last time.
+func TestUntil(t *testing.T) {
+	a, b := newNode(t, "a", true), newNode(t, "b", true)
+	client, _ := relay(t, a, b)
+	at := time.Now().Truncate(time.Millisecond).Add(time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	stream, err := client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Until: timestamppb.New(at)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &following{t, stream}
+	f.wantAll("connected a", "connected b")
+	a.add(at, at.Add(1e6))
+	b.add(at.Add(2e6))
+	f.want(fmt.Sprintf("%d a", at.UnixMilli()))
+	if r, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, %v, want the end", r, err)
+	}
+}
+
 // TestFollowWithoutMarks has one of Hubble's servers, which says nothing while it has
 // nothing: flows of others wait for it, but not long.
 func TestFollowWithoutMarks(t *testing.T) {
