@@ -19,7 +19,8 @@
 //     programs (conntrack.go).
 //   - losses.go turns the kernel's counters into what was lost.
 //   - drops.go loads what tells of drops; reasons.go and symbols.go put names to
-//     what a drop event says.
+//     what a drop event says. nflog.go hears what rules log of a packet before
+//     they drop it.
 //
 // The programs pass every packet on: nothing here changes what happens to it.
 package datapath
