@@ -57,8 +57,8 @@ type mirror struct {
 	policies   map[policyKey]*policyObject
 	// listed is set once the pods were, for the first time.
 	listed bool
-	// left is when a pod that had the address was told to leave.
-	left map[netip.Addr]int64
+	// left is how the last pod that had an address left it.
+	left map[netip.Addr]departure
 }
 
 func newMirror(c mirrorConfig) *mirror {
@@ -66,7 +66,7 @@ func newMirror(c mirrorConfig) *mirror {
 		mirrorConfig: c, changed: make(chan struct{}, 1),
 		addresses: addresses{log: c.log},
 		pods:      map[name]*pod{}, namespaces: map[string]*namespace{}, policies: map[policyKey]*policyObject{},
-		left: map[netip.Addr]int64{},
+		left: map[netip.Addr]departure{},
 	}
 	m.services.changed, m.nodes.changed, m.slices.changed = m.poke, m.poke, m.poke
 	return m

@@ -25,6 +25,8 @@ type pod struct {
 	// started is when its kubelet accepted it, 0 if it does not say.
 	started                 int64
 	local, leaving, running bool
+	// ended says that all its containers came to their end.
+	ended bool
 }
 
 func (p *pod) id() name { return p.name }
@@ -48,8 +50,8 @@ func (m *mirror) convertPod(given any) (*pod, bool) {
 	if p.uid == "" {
 		p.uid = o.Namespace + "/" + o.Name
 	}
-	done := o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
-	if done || o.Spec.HostNetwork {
+	p.ended = o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
+	if p.ended || o.Spec.HostNetwork {
 		return p, true
 	}
 	for _, a := range o.Status.PodIPs {
@@ -83,7 +85,7 @@ func (m *mirror) removePod(p *pod) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old := m.pods[p.name]; old != nil && old.uid == p.uid {
-		m.end(old, m.now())
+		m.end(old, m.now(), false)
 	}
 }
 
@@ -103,7 +105,7 @@ func (m *mirror) replacePods(all []*pod) {
 	}
 	for _, old := range m.sortedPods() {
 		if p := there[old.name]; p == nil || p.uid != old.uid || !p.here() {
-			m.end(old, now)
+			m.end(old, now, p != nil && p.uid == old.uid && p.ended)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *pod) int {
@@ -126,7 +128,7 @@ func (m *mirror) replacePods(all []*pod) {
 func (m *mirror) put(p *pod, now int64, before bool) {
 	old := m.pods[p.name]
 	if old != nil && (old.uid != p.uid || !p.here()) {
-		m.end(old, now)
+		m.end(old, now, old.uid == p.uid && p.ended)
 		old = nil
 	}
 	if !p.here() || old != nil && old.same(p) {
@@ -140,7 +142,7 @@ func (m *mirror) put(p *pod, now int64, before bool) {
 	m.tell(p, at)
 }
 
-// start is when a new pod's addresses became its own.
+// start is when a new pod's addresses became its own, as far back as that is sure.
 func (m *mirror) start(p *pod, now int64, before bool) int64 {
 	at := now
 	switch {
@@ -150,44 +152,62 @@ func (m *mirror) start(p *pod, now int64, before bool) int64 {
 		at = min(p.started, now)
 	}
 	for _, a := range p.addresses {
-		at = max(at, m.left[a])
+		last, ok := m.left[a]
+		if ok && !last.ended && now < last.at+forgetLeft {
+			return now
+		}
+		at = max(at, last.at)
 	}
 	return at
 }
 
 func (m *mirror) tell(p *pod, at int64) {
 	if p.leaving {
-		m.leave(p, at)
+		m.leave(p, departure{at: at, ended: true})
 	}
 	m.endpoints.Set(p.uid, endpoint.Binding{
 		Endpoint: m.endpoint(p), Addresses: p.addresses, Local: p.local, Leaving: p.leaving,
 	}, at)
 }
 
-// end says that a pod is no more.
-func (m *mirror) end(p *pod, now int64) {
+// end says that a pod is no more. Ended says that nothing of it runs: one that is
+// deleted by force does for as long as its kubelet gives it, and longer if that is cut
+// off.
+func (m *mirror) end(p *pod, now int64, ended bool) {
 	delete(m.pods, p.name)
+	if !ended {
+		m.leave(p, departure{at: now})
+	}
 	m.endpoints.Remove(p.uid, now)
 }
 
 const (
 	// forgetLeft is how long it is known, in nanoseconds, that a pod left an
-	// address: longer than the table knows what was there before.
+	// address: longer than the table knows what was there before, and than pods
+	// are given to end.
 	forgetLeft = int64(120e9)
 	// fewLeft is how many such addresses are not looked through for old ones.
 	fewLeft = 1024
 )
 
+// departure is that a pod was told to leave an address, or was gone.
+type departure struct {
+	at int64
+	// ended says that the next pod has the address only after this one ended. Else
+	// what was seen of the address before the next is known may be of either.
+	ended bool
+}
+
 // leave notes that the pod's addresses may be another's.
-func (m *mirror) leave(p *pod, at int64) {
+func (m *mirror) leave(p *pod, d departure) {
 	if len(m.left) >= fewLeft {
-		for a, t := range m.left {
-			if t <= at-forgetLeft {
+		for a, last := range m.left {
+			if last.at <= d.at-forgetLeft {
 				delete(m.left, a)
 			}
 		}
 	}
 	for _, a := range p.addresses {
-		m.left[a] = at
+		m.left[a] = d
 	}
 }

@@ -27,7 +27,15 @@ type scenario struct {
 	judged *policy.Table
 	stores map[string]store
 	now    int64
+	seen   []seen
 	out    strings.Builder
+}
+
+// seen is who a flow was told to be of when it was seen.
+type seen struct {
+	ip     string
+	at     int64
+	number endpoint.Number
 }
 
 // TestScenarios runs the scripts in testdata. Their commands are
@@ -36,6 +44,9 @@ type scenario struct {
 //	delete at=time               they go
 //	list kind=kind at=time       they are all that there are of the kind
 //	remote ip=address at=(times) who had the address at each time
+//	await for=time               names may come so late
+//	see ip=address at=(times)    a flow of the address is seen at each time
+//	told                         of whom those are, as is known now
 //	take                         services, nodes and API servers, if they changed
 //	cluster                      as set, and says nothing
 //	judge                        what policies say, source destination:port[/proto=protocol] a line, each a
@@ -113,8 +124,8 @@ func (s *scenario) policy(p event.Policy) {
 }
 
 func (s *scenario) command(t *testing.T, d *datadriven.TestData) {
-	if d.Cmd != "remote" && d.HasArg("at") {
-		s.now = times(t, d)[0]
+	if d.Cmd != "remote" && d.Cmd != "see" && d.HasArg("at") {
+		s.now = times(t, d, "at")[0]
 	}
 	switch d.Cmd {
 	case "cluster", "set", "delete":
@@ -146,8 +157,20 @@ func (s *scenario) command(t *testing.T, d *datadriven.TestData) {
 	case "remote":
 		var ip string
 		d.ScanArgs(t, "ip", &ip)
-		for _, at := range times(t, d) {
+		for _, at := range times(t, d, "at") {
 			fmt.Fprintf(&s.out, "%v: %s\n", time.Duration(at), s.table.At(s.table.Remote(netip.MustParseAddr(ip), at)))
+		}
+	case "await":
+		s.table.Await(time.Duration(times(t, d, "for")[0]))
+	case "see":
+		var ip string
+		d.ScanArgs(t, "ip", &ip)
+		for _, at := range times(t, d, "at") {
+			s.seen = append(s.seen, seen{ip, at, s.table.Remote(netip.MustParseAddr(ip), at)})
+		}
+	case "told":
+		for _, f := range s.seen {
+			fmt.Fprintf(&s.out, "%s at %v: %s\n", f.ip, time.Duration(f.at), s.table.At(f.number))
 		}
 	case "take":
 		s.take()
@@ -258,8 +281,8 @@ func resourceOf(o any) string {
 	return "networkpolicies"
 }
 
-func times(t *testing.T, d *datadriven.TestData) (all []int64) {
-	arg, _ := d.Arg("at")
+func times(t *testing.T, d *datadriven.TestData, name string) (all []int64) {
+	arg, _ := d.Arg(name)
 	for _, v := range arg.Vals {
 		at, err := time.ParseDuration(v)
 		check(t, err)
