@@ -133,7 +133,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		func(ctx context.Context) error {
 			return dp.Run(ctx, &ingest.Ingest{
 				History: hist, Endpoints: endpoints, Services: services, Names: names, Fates: fates, MACs: macs,
-				Policies: policies, MayBePolicy: dp.MayBePolicy, Logged: dp.Logged,
+				Policies: policies, MayBePolicy: dp.MayBePolicy, IsTableFull: dp.IsTableFull, Logged: dp.Logged,
 				Translate: dp.Translate,
 			})
 		},

@@ -227,10 +227,16 @@ static __always_inline bool parse_dropped(struct sk_buff *skb, struct packet *p,
 	}
 }
 
+/* What connection tracking has put into the packet: 0 if it has not taken it. */
+static __always_inline unsigned long tracked_as(struct sk_buff *skb)
+{
+	return bpf_core_field_exists(skb->_nfct) ? BPF_CORE_READ(skb, _nfct) : 0;
+}
+
 static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, const struct packet *p)
 {
 	const struct conn_key *k = &p->key;
-	unsigned long nfct = 0;
+	unsigned long nfct;
 	struct conn_key r;
 	struct conn *c;
 
@@ -247,8 +253,7 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 	c = find_conn(&r);
 	if (c && c->reply != REPLY_UNKNOWN)
 		return (struct verdict){ .reply = opposite(c->reply), .guessed = c->guessed };
-	if (bpf_core_field_exists(skb->_nfct))
-		nfct = BPF_CORE_READ(skb, _nfct);
+	nfct = tracked_as(skb);
 	if (nfct & ~NFCT_INFO)
 		return known((nfct & NFCT_INFO) >= IP_CT_IS_REPLY ? REPLY_YES : REPLY_NO);
 	return guess_by_ports(k);
@@ -262,6 +267,8 @@ static __always_inline void describe(struct sk_buff *skb, const struct packet *p
 	__u16 mac = BPF_CORE_READ(skb, mac_header);
 
 	d->flags = at->flags;
+	if (!tracked_as(skb))
+		d->flags |= FLAG_UNTRACKED;
 	if (v.guessed)
 		d->flags |= FLAG_GUESSED;
 	d->reply = v.reply;

@@ -42,6 +42,7 @@ enum event_flag {
 	FLAG_GUESSED = 8,  /* reply was inferred from ports */
 	FLAG_LOCAL = 16,   /* ifindex is an interface that leads to an endpoint */
 	FLAG_NETWORK = 32, /* or one to the network, where the node is the endpoint */
+	FLAG_UNTRACKED = 64, /* of a drop: connection tracking has not taken the packet */
 };
 
 /* Whose a connection is. */

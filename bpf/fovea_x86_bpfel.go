@@ -132,6 +132,7 @@ const (
 	FoveaEventFlagFLAG_GUESSED       FoveaEventFlag = 8
 	FoveaEventFlagFLAG_LOCAL         FoveaEventFlag = 16
 	FoveaEventFlagFLAG_NETWORK       FoveaEventFlag = 32
+	FoveaEventFlagFLAG_UNTRACKED     FoveaEventFlag = 64
 )
 
 type FoveaEventKind uint32

@@ -96,7 +96,9 @@ type Datapath struct {
 	links  []io.Closer // of the drop probe and the sweeps
 	// packetLog is nil where none is listened to.
 	packetLog *packetLog
-	iters     []*link.Iter
+	// table is nil where it cannot be asked.
+	table *table
+	iters []*link.Iter
 
 	ready chan struct{}
 }
@@ -151,6 +153,11 @@ func openWith(cfg Config, types *btf.Cache, why reasons) (_ *Datapath, err error
 		} else {
 			d.links = append(d.links, d.packetLog)
 		}
+	}
+	if d.table, err = openTable(cfg.NetNS); err != nil {
+		d.miss("full table of connections", err)
+	} else {
+		d.links = append(d.links, d.table)
 	}
 	if !d.symbols.readable() {
 		d.log.Info("Drops are told without the kernel function, and not at all where only that tells that they are a loss: " +
@@ -238,6 +245,17 @@ func (d *Datapath) MayBePolicy(number uint32, location uint64) bool {
 		function = d.Symbol(location)
 	}
 	return name != "" && reason.MayBePolicy(name, function)
+}
+
+// IsTableFull tells whether the packet of a drop found no room in the kernel's table of
+// connections. It is for one goroutine.
+func (d *Datapath) IsTableFull(e *bpf.FoveaEvent) bool {
+	const untracked = uint8(bpf.FoveaEventFlagFLAG_UNTRACKED)
+	if d.table == nil || e.Flags&untracked == 0 || e.DropReason != 0 && d.ReasonName(e.DropReason) == "" ||
+		!reason.MayBeUntracked(d.ReasonName(e.DropReason), d.Symbol(e.Location)) {
+		return false
+	}
+	return d.table.isFull(time.Now())
 }
 
 // Logged returns what a rule logged of the packet of a drop, or "". It is for one

@@ -21,6 +21,9 @@ type Fate struct {
 	Reason uint32
 	// Location is the kernel address at which the packet was freed.
 	Location uint64
+	// TableFull tells that the kernel's table of connections had no room for that of
+	// the packet.
+	TableFull bool
 	// Source is the address that the node put in the place of the source's.
 	Source netip.Addr
 	// Policy is the number of what policies say of the packets' connection, if that

@@ -44,6 +44,9 @@ type Ingest struct {
 	// MayBePolicy tells whether a drop, by the kernel's reason and its location, is one
 	// that network policies may explain; nil if none is.
 	MayBePolicy func(reason uint32, location uint64) bool
+	// IsTableFull tells whether the packet of a drop found no room in the kernel's table
+	// of connections; nil if nobody knows.
+	IsTableFull func(*bpf.FoveaEvent) bool
 	// Logged returns what a rule logged of the packet of a drop, or ""; nil if nothing
 	// is heard of that.
 	Logged func(*bpf.FoveaEvent) string

@@ -60,6 +60,10 @@ func (in *Ingest) explain(r *history.Record, e *bpf.FoveaEvent) bool {
 	if !in.mayBePolicy(f) {
 		return false
 	}
+	if f.TableFull = in.IsTableFull != nil && in.IsTableFull(e); f.TableFull {
+		r.Fate = in.fate(f)
+		return false
+	}
 	f.Said = in.said(e)
 	explained := in.infer
 	if f.Said != (engine.Word{}) {

@@ -162,6 +162,28 @@ func TestPolicy(t *testing.T) {
 }
 
 // TestEngine has an engine say of a drop by which policy it is.
+// TestFullTable has a packet dropped that a policy denies, too, while the kernel's table
+// of connections is full: it did not get as far as the policy.
+func TestFullTable(t *testing.T) {
+	in := newJudged(t)
+	full := true
+	in.IsTableFull = func(e *bpf.FoveaEvent) bool { return full && e.Flags&local != 0 }
+	drop := event{"drop 10.1.0.3:1 to 10.1.0.1:81", ifWeb, local, nil}
+	in.Event(drop.kernel(t), second(200))
+	full = false
+	in.Event(drop.kernel(t), second(201))
+	want := []string{"drop dropped ingress, 3 packets", "drop dropped ingress, 3 packets, denied by [shop/in]",
+		"policy dropped ingress, 0 packets, denied by [shop/in]"}
+	if diff := cmp.Diff(want, in.told(t)); diff != "" {
+		t.Error(diff)
+	}
+	for i, r := range in.records(t) {
+		if got, want := in.Fates.At(r.Fate).TableFull, i == 0; got != want {
+			t.Errorf("record %d says of a full table: %v, want %v", i, got, want)
+		}
+	}
+}
+
 func TestEngine(t *testing.T) {
 	const inward, outward, other = "DROP by policy shop/in", "DROP by policy shop/out", "DROP by policy bank/other"
 	for name, tt := range map[string]struct {

@@ -149,6 +149,14 @@ func MayBePolicy(name, function string) bool {
 	return false
 }
 
+// MayBeUntracked tells whether connection tracking may have dropped a packet, which
+// does so where its table has no room (net/netfilter/nf_conntrack_core.c:
+// nf_conntrack_in).
+func MayBeUntracked(name, function string) bool {
+	// Verdicts of hooks (net/netfilter/core.c).
+	return (name == "NETFILTER_DROP" || name == "") && function == "nf_hook_slow"
+}
+
 // At returns what is known of a reason where the kernel function that freed the
 // packet says more than the reason does.
 func At(name, function string) Reason {

@@ -216,6 +216,8 @@ func (s *shop) dropCauses(f *follower) []cause {
 			nil, why{"FULL_RING", "tun_net_xmit", unknownDrop}},
 		{"a backlog that is full in the end", s.overflow(f, 721), nil, segment(721, "ACK"), s.web,
 			why{"TCP_LISTEN_OVERFLOW", "tcp_v4_rcv or tcp_check_req", unknownDrop}},
+		{"a full table of connections", s.fillTable, s.datagrams(w4, 722, 1), datagram(w4, 722, s.web), s.client,
+			why{"NETFILTER_DROP", "nf_hook_slow", flowpb.DropReason_CT_MAP_INSERTION_FAILED}},
 	}
 }
 

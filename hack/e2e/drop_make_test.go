@@ -227,6 +227,36 @@ func (s *shop) slowQueue(t *testing.T) {
 	closeLater(t, func() error { return h.QdiscDel(queue) })
 }
 
+// fillTable has the near node know as many connections as it can, none of which gives
+// way to another.
+func (s *shop) fillTable(t *testing.T) {
+	// The node tracks connections where a rule needs that.
+	_, err := s.near.AddSNAT(netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
+		netip.MustParseAddr("192.0.2.1"))
+	check(t, err)
+	h, err := s.near.NS.Netlink()
+	check(t, err)
+	closeLater(t, func() error {
+		defer h.Close()
+		return h.ConntrackTableFlush(netlink.ConntrackTable)
+	})
+	const ports = 1 << 15
+	for i := range 1 << 24 {
+		src, dst := netip.AddrFrom4([4]byte{203, 0, 113, byte(i / ports)}), netip.AddrFrom4([4]byte{203, 0, 114, byte(i / ports >> 8)})
+		port := uint16(ports + i%ports)
+		err := h.ConntrackCreate(netlink.ConntrackTable, unix.AF_INET, &netlink.ConntrackFlow{
+			FamilyType: unix.AF_INET, TimeOut: 600, Status: netlink.ConntrackStatusAssured | netlink.ConntrackStatusSeenReply | netlink.ConntrackStatusConfirmed,
+			Forward: netlink.IPTuple{SrcIP: src.AsSlice(), DstIP: dst.AsSlice(), SrcPort: port, DstPort: 53, Protocol: unix.IPPROTO_UDP},
+			Reverse: netlink.IPTuple{SrcIP: dst.AsSlice(), DstIP: src.AsSlice(), SrcPort: 53, DstPort: port, Protocol: unix.IPPROTO_UDP},
+		})
+		if errors.Is(err, unix.ENOMEM) {
+			return
+		}
+		check(t, err)
+	}
+	t.Fatal("the table of connections has no end")
+}
+
 // unreadDevice is an interface of the near node that leads to a program.
 const unreadDevice = "unread"
 

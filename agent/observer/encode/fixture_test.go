@@ -72,6 +72,7 @@ func (f *fixture) fill() {
 		f.fates = append(f.fates, f.Fates.Number(fate.Fate{Reason: uint32(11 + i), Location: uint64(i) << 12}))
 	}
 	f.fates = append(f.fates, f.Fates.Number(fate.Fate{Location: 1 << 12}),
+		f.Fates.Number(fate.Fate{Reason: 12, Location: 1 << 12, TableFull: true}),
 		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("192.0.2.1")}),
 		f.Fates.Number(fate.Fate{Source: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"), Reason: 12}))
 	for i := range 8 {

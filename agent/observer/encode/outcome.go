@@ -57,6 +57,10 @@ func (e *Encoder) outcome(kind history.Kind, verdict uint8, number uint32) *outc
 			words = appendEntry(words, "location", appendText(nil, valueString, where))
 		}
 		words = appendEntry(words, "reason", appendText(nil, valueString, reason))
+		if f.TableFull {
+			o.summary = append(o.summary, "; inferred: the table of connections is full (nf_conntrack_max)"...)
+			words = appendEntry(words, "reason_inferred", appendText(nil, valueString, "conntrack full"))
+		}
 	}
 	o.judge(w, &f, t.Policies.At(f.Policy), kind)
 	o.extensions = newExtensions(w, kind, words, f.Judged() && f.Said == (engine.Word{}))

@@ -195,6 +195,9 @@ func (r *reference) summary(c *history.Columns, row int) string {
 		if where := r.t.Location(d); where != "" {
 			s += " at " + where
 		}
+		if d.TableFull {
+			s += "; inferred: the table of connections is full (nf_conntrack_max)"
+		}
 	}
 	for i, d := range r.decisions(c, row) {
 		if d == nil {
@@ -285,6 +288,9 @@ func (r *reference) extensions(c *history.Columns, row int) *anypb.Any {
 		}
 		if d.Said.Engine != "" {
 			words["engine"] = d.Said.Engine
+		}
+		if d.TableFull {
+			words["reason_inferred"] = "conntrack full"
 		}
 		all["drop"] = words
 	}

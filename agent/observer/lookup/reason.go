@@ -37,8 +37,11 @@ func (t *Tables) DropReason(number uint32) flowpb.DropReason {
 		return flowpb.DropReason_DROP_REASON_UNKNOWN
 	}
 	f := t.Fates.At(number)
-	if f.Judged() {
+	switch {
+	case f.Judged():
 		return flowpb.DropReason_POLICY_DENIED
+	case f.TableFull:
+		return flowpb.DropReason_CT_MAP_INSERTION_FAILED
 	}
 	return flowpb.DropReason(reason.At(t.ReasonName(f.Reason), t.Location(f)).Hubble)
 }
