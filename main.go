@@ -131,6 +131,8 @@ func relayFlags(flags *pflag.FlagSet, cfg *relay.Config, log *logging) {
 	flags.StringVar(&cfg.PeerService, "peer-service", cfg.PeerService, "address of a Peer service, which tells the nodes")
 	flags.Var(config.List(&cfg.Peers), "peers", "the nodes, as name=host:port, in the place of a Peer service")
 	flags.Var(config.Duration(&cfg.SortBufferDrainTimeout), "sort-buffer-drain-timeout", "how long a flow waits at most, while requests follow, for nodes that do not tell how far they have come")
+	flags.Var(config.Count(&cfg.SortBufferLenMax), "sort-buffer-len-max", "how many flows of a request wait so at most")
+	flags.Var(config.Duration(&cfg.RetryTimeout), "retry-timeout", "how long it takes at most until a node that is away is tried again")
 	config.Switch(flags, &cfg.DisableClientTLS, "disable-client-tls", "ask the nodes in plaintext")
 	config.Switch(flags, &cfg.DisableServerTLS, "disable-server-tls", "serve in plaintext")
 	flags.StringVar(&cfg.Client.CertFile, "tls-hubble-client-cert-file", "", "certificate that nodes are shown; none if empty")

@@ -28,6 +28,11 @@ type Config struct {
 	// SortBufferDrainTimeout is how long a flow waits at most, while requests follow,
 	// for nodes that do not tell how far they have come.
 	SortBufferDrainTimeout time.Duration
+	// SortBufferLenMax is how many flows of a request wait so at most.
+	SortBufferLenMax int
+	// RetryTimeout is how long it takes at most until a node that is away is tried
+	// again.
+	RetryTimeout time.Duration
 	// DisableClientTLS asks nodes in plaintext, DisableServerTLS serves so.
 	DisableClientTLS, DisableServerTLS bool
 	// Client is what nodes are shown and must show: they are asked by the names that
@@ -53,6 +58,9 @@ const (
 const (
 	MinDrainTimeout = 10 * time.Millisecond
 	MaxDrainTimeout = 10 * time.Second
+	MaxBufferLen    = 10_000_000
+	MinRetryTimeout = time.Second
+	MaxRetryTimeout = 10 * time.Minute
 )
 
 // DefaultConfig returns the settings of a relay that is told nothing.
@@ -61,6 +69,8 @@ func DefaultConfig(name string) Config {
 		Name: name, ListenAddress: ":4245", HealthListenAddress: ":4222",
 		PeerService:            "unix:///var/run/fovea/hubble.sock",
 		SortBufferDrainTimeout: 200 * time.Millisecond,
+		SortBufferLenMax:       100_000,
+		RetryTimeout:           10 * time.Second,
 	}
 }
 
@@ -83,6 +93,10 @@ func (c *Config) Validate() error {
 	check(c.PeerService != "" || len(c.Peers) > 0, "peer-service", c.PeerService, "an address where there are no peers")
 	check(c.SortBufferDrainTimeout >= MinDrainTimeout && c.SortBufferDrainTimeout <= MaxDrainTimeout,
 		"sort-buffer-drain-timeout", c.SortBufferDrainTimeout.String(), fmt.Sprintf("%v to %v", MinDrainTimeout, MaxDrainTimeout))
+	check(c.SortBufferLenMax >= 1 && c.SortBufferLenMax <= MaxBufferLen, "sort-buffer-len-max",
+		strconv.Itoa(c.SortBufferLenMax), fmt.Sprintf("1 to %d", MaxBufferLen))
+	check(c.RetryTimeout >= MinRetryTimeout && c.RetryTimeout <= MaxRetryTimeout,
+		"retry-timeout", c.RetryTimeout.String(), fmt.Sprintf("%v to %v", MinRetryTimeout, MaxRetryTimeout))
 	c.Client.validate(check, c.DisableClientTLS, "disable-client-tls", clientCert, clientKey, nodeCAs)
 	c.Server.validate(check, c.DisableServerTLS, "disable-server-tls", serverCert, serverKey, clientCA)
 	check(c.DisableServerTLS || c.Server.CertFile != "", serverCert, "", "a certificate to serve with, or disable-server-tls")

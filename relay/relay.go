@@ -18,9 +18,6 @@ import (
 	"github.com/fovea-obs/fovea/relay/peers"
 )
 
-// relayVersion is the header in which Hubble's relays tell their version.
-const relayVersion = "hubble-relay-version"
-
 // Run serves until ctx ends, which is no error.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
@@ -38,20 +35,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if toNodes != nil {
 		connect = toNodes.Client
 	}
-	known := peers.New(connect)
+	known := peers.New(connect, cfg.RetryTimeout)
 	defer known.Close()
 	if len(cfg.Peers) > 0 {
 		if err := known.Set(static(cfg.Peers)); err != nil {
 			return fmt.Errorf("peers: %w", err)
 		}
 	}
-	rc := rpc.Config{Header: metadata.Pairs(relayVersion, cfg.Version), Log: log}
+	rc := rpc.Config{Header: metadata.Pairs(rpc.RelayVersion, cfg.Version), Log: log}
 	if toClients != nil {
 		rc.TLS = toClients.Server()
 	}
 	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
-		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, Log: log,
+		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, MaxWaiting: cfg.SortBufferLenMax,
+		Retry: cfg.RetryTimeout, Log: log,
 	}))
 	health := rpc.New(rpc.Config{Log: log})
 	ctx, cancel := context.WithCancel(ctx)

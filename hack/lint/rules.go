@@ -75,7 +75,7 @@ var rooms = []room{
 	{name: "agent/observer/cel", never: kernel,
 		why: "expressions are asked of messages and know no records"},
 	{name: "agent/observer/filter", never: kernel,
-		may: list("agent/observer/lookup", "agent/observer/encode", "agent/observer/cel", "agent/history", "agent/endpoint", "agent/service", "agent/dns", "agent/fate", "agent/mac", "agent/peer"),
+		may: list("agent/observer/lookup", "agent/observer/encode", "agent/observer/cel", "agent/history", "agent/endpoint", "agent/service", "agent/dns", "agent/fate", "agent/mac", "internal/glob"),
 		why: "filters know records and nothing of calls"},
 	{name: "agent/observer", never: kernel,
 		may: list("agent/observer/...", "agent/history", "agent/event", "agent/endpoint", "agent/service", "agent/policy", "agent/dns", "agent/fate", "agent/mac", "agent/peer", "internal/...", "proto/..."),

@@ -26,6 +26,8 @@ const (
 	// ServerVersion is the header in which Hubble's agents tell their version,
 	// as a semantic version without a leading v.
 	ServerVersion = "hubble-server-version"
+	// RelayVersion is that in which Hubble's relays tell theirs.
+	RelayVersion = "hubble-relay-version"
 )
 
 const (

@@ -17,48 +17,94 @@ import (
 	"github.com/fovea-obs/fovea/internal/rpc"
 	foveapb "github.com/fovea-obs/fovea/proto/v1"
 	"github.com/fovea-obs/fovea/relay/merge"
+	"github.com/fovea-obs/fovea/relay/peers"
 )
 
 // Silence is how long a node may say nothing at all before it is given up: one that
 // tells batches has something to say all the time.
 const Silence = 2 * time.Second
 
-// ErrSilent is the end of a node that says nothing.
-var ErrSilent = errors.New("it does not answer")
+// ErrSilent is the end of a node that says nothing, ErrGarbage of one that says what
+// nobody understands.
+var (
+	ErrSilent  = errors.New("it does not answer")
+	ErrGarbage = errors.New("it does not speak as Hubble's servers do")
+)
 
-// Flows asks a node for flows and hands on what it tells until it has told all, ctx
-// ends, or it fails, of which err tells. Put may take its time: the node waits then.
-// No End is put.
-func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.GetFlowsRequest, put func(merge.Batch) error) error {
-	err := stream(ctx, conn, foveapb.Batches_GetFlows_FullMethodName, req, true, func(b []byte) error {
-		batch, err := readBatch(b)
-		if err != nil {
-			return fmt.Errorf("read a batch: %w", err)
+// Method is one of Hubble's calls that tell what happened over time. Their responses
+// have the time in the same field.
+type Method struct {
+	// Plain is the gRPC method of Hubble's API, Batched that by which agents of ours
+	// tell the same in batches; empty if there is none.
+	Plain, Batched string
+}
+
+// Flows are asked for by GetFlows, the others by the calls that are named so.
+var (
+	Flows       = Method{observerpb.Observer_GetFlows_FullMethodName, foveapb.Batches_GetFlows_FullMethodName}
+	AgentEvents = Method{Plain: observerpb.Observer_GetAgentEvents_FullMethodName}
+	DebugEvents = Method{Plain: observerpb.Observer_GetDebugEvents_FullMethodName}
+)
+
+// Request is that of a Method.
+type Request interface {
+	proto.Message
+	GetFollow() bool
+}
+
+// Told is what a node tells at once.
+type Told struct {
+	merge.Batch
+	// Last is the time of the newest flow or event in it, 0 if there is none: other
+	// responses have times of their own.
+	Last int64
+}
+
+// Ask asks a node and hands on what it tells until it has told all, ctx ends, or it
+// fails, of which err tells. Put may take its time: the node waits then. No End is put.
+func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Told) error) error {
+	if m.Batched != "" {
+		err := stream(ctx, p, m.Batched, req, true, func(b []byte) error {
+			batch, err := readBatch(b)
+			if err != nil {
+				return fmt.Errorf("%w: read a batch: %w", ErrGarbage, err)
+			}
+			t := Told{Batch: batch}
+			if n := len(batch.Items); n > 0 {
+				t.Last = batch.Items[n-1].Time
+			}
+			return put(t)
+		})
+		if status.Code(err) != codes.Unimplemented {
+			return err
 		}
-		return put(batch)
-	})
-	if status.Code(err) != codes.Unimplemented {
-		return err
 	}
-	return stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, withTime(req), false, func(b []byte) error {
-		at, err := timeOf(b)
+	last := int64(0)
+	return stream(ctx, p, m.Plain, withTime(req), false, func(b []byte) error {
+		at, happened, err := timeOf(b)
 		if err != nil {
-			return fmt.Errorf("read a response: %w", err)
+			return fmt.Errorf("%w: read a response: %w", ErrGarbage, err)
 		}
-		return put(merge.Batch{Items: []merge.Item{{Time: at, Message: b}}})
+		if !happened {
+			// A relay tells of its nodes as it learns of them: what it tells after that
+			// is earlier.
+			return put(Told{Batch: merge.Batch{Items: []merge.Item{{Time: last, Message: b}}}})
+		}
+		last = max(last, at)
+		return put(Told{Batch: merge.Batch{Items: []merge.Item{{Time: at, Message: b}}}, Last: at})
 	})
 }
 
 // withTime has the time told and the node's name, which Hubble's servers leave out if
 // a mask does.
-func withTime(req *observerpb.GetFlowsRequest) *observerpb.GetFlowsRequest {
-	paths := req.GetFieldMask().GetPaths()
-	if len(paths) == 0 {
+func withTime(req Request) Request {
+	flows, ok := req.(*observerpb.GetFlowsRequest)
+	if !ok || len(flows.GetFieldMask().GetPaths()) == 0 {
 		return req
 	}
-	out := proto.CloneOf(req)
+	out := proto.CloneOf(flows)
 	for _, p := range []string{"time", "node_name"} {
-		if !slices.Contains(paths, p) {
+		if !slices.Contains(out.FieldMask.Paths, p) {
 			out.FieldMask.Paths = append(out.FieldMask.Paths, p)
 		}
 	}
@@ -67,15 +113,12 @@ func withTime(req *observerpb.GetFlowsRequest) *observerpb.GetFlowsRequest {
 
 // stream calls a method and takes each message. A stream that beats is never silent
 // for long; of another that follows nobody knows.
-func stream(
-	ctx context.Context, conn grpc.ClientConnInterface, method string, req *observerpb.GetFlowsRequest, beats bool,
-	take func([]byte) error,
-) error {
+func stream(ctx context.Context, p *peers.Peer, method string, req Request, beats bool, take func([]byte) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(Silence, func() { cancel(ErrSilent) })
 	defer silent.Stop()
-	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method,
+	s, err := p.Conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method,
 		grpc.ForceCodecV2(rpc.RawCodec()))
 	if err == nil {
 		err = s.SendMsg(req)
@@ -85,7 +128,9 @@ func stream(
 	}
 	if err == nil {
 		// Servers tell their headers before anything else.
-		_, err = s.Header()
+		header, e := s.Header()
+		err = e
+		p.Heard(header)
 	}
 	for err == nil {
 		if !beats && req.GetFollow() {

@@ -9,15 +9,16 @@ import (
 	"github.com/fovea-obs/fovea/relay/merge"
 )
 
-// The numbers of fields: of foveapb.Batch, of observer.GetFlowsResponse, and of a
-// Timestamp.
+// The numbers of fields: of foveapb.Batch, of observer.GetFlowsResponse and its like,
+// and of a Timestamp.
 const (
 	batchResponses = 1
 	batchSizes     = 2
 	batchTimes     = 3
 	batchWatermark = 4
 
-	responseTime = 1001
+	responseEvent = 1
+	responseTime  = 1001
 
 	timeSeconds = 1
 	timeNanos   = 2
@@ -94,27 +95,52 @@ func items(responses, sizes, times []byte) ([]merge.Item, error) {
 	return list, nil
 }
 
-// timeOf finds the time of an observer.GetFlowsResponse, 0 if it has none.
-func timeOf(b []byte) (int64, error) {
+// timeOf finds the time of a response, 0 if it has none, and whether it tells of a flow
+// or an event.
+func timeOf(b []byte) (at int64, happened bool, err error) {
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return 0, protowire.ParseError(n)
+			return 0, false, protowire.ParseError(n)
 		}
 		b = b[n:]
 		if number == responseTime && kind == protowire.BytesType {
 			v, n := protowire.ConsumeBytes(b)
 			if n < 0 {
-				return 0, protowire.ParseError(n)
+				return 0, false, protowire.ParseError(n)
 			}
-			return readTime(v)
+			if at, err = readTime(v); err != nil {
+				return 0, false, err
+			}
+			b = b[n:]
+			continue
 		}
+		happened = happened || number == responseEvent
 		if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
-			return 0, protowire.ParseError(n)
+			return 0, false, protowire.ParseError(n)
 		}
 		b = b[n:]
 	}
-	return 0, nil
+	return at, happened, nil
+}
+
+// Happened tells whether a response, as it goes over the wire, tells of a flow or an event.
+func Happened(response []byte) bool {
+	for b := response; len(b) > 0; {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return false
+		}
+		if number == responseEvent {
+			return true
+		}
+		b = b[n:]
+		if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
+			return false
+		}
+		b = b[n:]
+	}
+	return false
 }
 
 func readTime(b []byte) (int64, error) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -62,13 +63,24 @@ func TestTimeOf(t *testing.T) {
 	for name, tt := range map[string]struct {
 		response *observerpb.GetFlowsResponse
 		want     int64
+		happened bool
 	}{
-		"none":        {&observerpb.GetFlowsResponse{NodeName: "node1"}, 0},
-		"one":         {&observerpb.GetFlowsResponse{NodeName: "node1", Time: timestamppb.New(at)}, at.UnixNano()},
-		"before 1970": {&observerpb.GetFlowsResponse{Time: timestamppb.New(time.Unix(-2, 5))}, -2e9 + 5},
+		"none":        {&observerpb.GetFlowsResponse{NodeName: "node1"}, 0, false},
+		"one":         {&observerpb.GetFlowsResponse{NodeName: "node1", Time: timestamppb.New(at)}, at.UnixNano(), false},
+		"before 1970": {&observerpb.GetFlowsResponse{Time: timestamppb.New(time.Unix(-2, 5))}, -2e9 + 5, false},
+		"of a flow": {&observerpb.GetFlowsResponse{
+			Time: timestamppb.New(at), ResponseTypes: &observerpb.GetFlowsResponse_Flow{Flow: &flowpb.Flow{}},
+		}, at.UnixNano(), true},
+		"of a loss": {&observerpb.GetFlowsResponse{
+			Time: timestamppb.New(at), ResponseTypes: &observerpb.GetFlowsResponse_LostEvents{LostEvents: &flowpb.LostEvent{}},
+		}, at.UnixNano(), false},
 	} {
-		if got, err := timeOf(marshal(t, tt.response)); got != tt.want || err != nil {
-			t.Errorf("%s: %d, %v; want %d", name, got, err, tt.want)
+		b := marshal(t, tt.response)
+		if got, happened, err := timeOf(b); got != tt.want || happened != tt.happened || err != nil {
+			t.Errorf("%s: %d, %v, %v; want %d, %v", name, got, happened, err, tt.want, tt.happened)
+		}
+		if got := Happened(b); got != tt.happened {
+			t.Errorf("%s happened: %v, want %v", name, got, tt.happened)
 		}
 	}
 }
@@ -89,7 +101,10 @@ func FuzzWire(f *testing.F) {
 			}
 		}
 		var want observerpb.GetFlowsResponse
-		at, err := timeOf(b)
+		at, happened, err := timeOf(b)
+		if err == nil && happened != Happened(b) {
+			t.Errorf("%x happened: %v", b, happened)
+		}
 		if proto.Unmarshal(b, &want) == nil && bytes.Equal(marshal(t, &want), b) {
 			if w := want.GetTime(); err != nil || w.IsValid() && at != w.AsTime().UnixNano() && at == 0 {
 				t.Errorf("%v: %d, %v", &want, at, err)

@@ -27,7 +27,10 @@ type Batch struct {
 // Merge is for one goroutine.
 type Merge struct {
 	// patience is how long an item waits for sources without marks; for ever if 0.
+	// While there are more than most items, the next does not wait.
 	patience time.Duration
+	most     int
+	items    int
 	sources  []source
 	heads    tree
 	// bound is the least mark of the sources that are waited for and have no item: what
@@ -49,8 +52,9 @@ type queued struct {
 	since time.Time
 }
 
-// New returns a merge of no sources. One with patience has an item out after so long.
-func New(patience time.Duration) *Merge { return &Merge{patience: patience} }
+// New returns a merge of no sources. One with patience has an item out after so long, and
+// at once while there are more than most.
+func New(patience time.Duration, most int) *Merge { return &Merge{patience: patience, most: most} }
 
 // Add adds a source, and returns its number. The sources have numbers from 0 on.
 func (m *Merge) Add() int {
@@ -67,7 +71,7 @@ func (m *Merge) Put(number int, b Batch, now time.Time) {
 		return
 	}
 	empty := len(s.queue) == 0
-	if len(b.Items) > 0 {
+	if m.items += len(b.Items); len(b.Items) > 0 {
 		s.queue = append(s.queue, queued{b.Items, now})
 		s.mark = max(s.mark, b.Items[len(b.Items)-1].Time)
 	}
@@ -130,12 +134,13 @@ func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok 
 		if m.patience == 0 {
 			return Item{}, 0, 0, false
 		}
-		if left := m.patience - now.Sub(m.longest()); left > 0 {
+		if left := m.patience - now.Sub(m.longest()); left > 0 && m.items <= m.most {
 			return Item{}, 0, left, false
 		}
 	}
 	first := &s.queue[0]
 	i = first.items[0]
+	m.items--
 	if first.items = first.items[1:]; len(first.items) == 0 {
 		s.queue = s.queue[1:]
 	}

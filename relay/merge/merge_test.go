@@ -15,7 +15,7 @@ import (
 
 // TestScenarios runs the scripts in testdata. Their commands are
 //
-//	new [patience=duration]
+//	new [patience=duration] [most=number]
 //	add n=number
 //	put               a line for each source: its number, times of items, [mark=time] [end] [away]
 //	next              all that is out now
@@ -27,7 +27,11 @@ func TestScenarios(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "new":
-				m = New(duration(t, d, "patience"))
+				most := math.MaxInt
+				if d.HasArg("most") {
+					d.ScanArgs(t, "most", &most)
+				}
+				m = New(duration(t, d, "patience"), most)
 			case "add":
 				var n int
 				d.ScanArgs(t, "n", &n)
@@ -118,7 +122,7 @@ func drain(m *Merge, now time.Time) string {
 func TestOrder(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		m := New(0)
+		m := New(0, 0)
 		var want, got []int64
 		left := make([][]int64, 1+r.IntN(20))
 		for i := range left {
@@ -166,7 +170,7 @@ func BenchmarkNext(b *testing.B) {
 	for _, k := range []int{4, 16, 256, 1024} {
 		b.Run(strconv.Itoa(k), func(b *testing.B) {
 			b.ReportAllocs()
-			m := New(0)
+			m := New(0, 0)
 			items := make([][]Item, k)
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range k {

@@ -13,10 +13,12 @@ import (
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/fovea-obs/fovea/internal/rpc"
 	foveapb "github.com/fovea-obs/fovea/proto/v1"
 )
 
@@ -32,6 +34,7 @@ type node struct {
 
 	mu      sync.Mutex
 	times   []time.Time
+	asked   []*observerpb.GetFlowsRequest
 	changed chan struct{}
 	server  *grpc.Server
 	done    chan error
@@ -71,6 +74,37 @@ func (n *node) stop() {
 	}
 }
 
+// header is that of agents.
+func header() metadata.MD { return metadata.Pairs(rpc.ServerVersion, "1.2.3") }
+
+// forget has the node know no flows, as one that is started anew.
+func (n *node) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.times = nil
+}
+
+// wasAsked returns the requests since the last time.
+func (n *node) wasAsked() (all []*observerpb.GetFlowsRequest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all, n.asked = n.asked, nil
+	return all
+}
+
+// GetAgentEvents tells of an event at the time of each flow.
+func (n *node) GetAgentEvents(req *observerpb.GetAgentEventsRequest, stream grpc.ServerStreamingServer[observerpb.GetAgentEventsResponse]) error {
+	if err := stream.SendHeader(header()); err != nil {
+		return err
+	}
+	like := &observerpb.GetFlowsRequest{Number: req.GetNumber(), First: req.GetFirst(), Follow: req.GetFollow(), Since: req.GetSince(), Until: req.GetUntil()}
+	return n.tell(stream.Context(), like, func(at time.Time) error {
+		return stream.Send(&observerpb.GetAgentEventsResponse{
+			NodeName: n.name, Time: timestamppb.New(at), AgentEvent: &flowpb.AgentEvent{Type: flowpb.AgentEventType_AGENT_STARTED},
+		})
+	}, func() error { return nil })
+}
+
 // add has flows happen.
 func (n *node) add(times ...time.Time) {
 	n.mu.Lock()
@@ -93,6 +127,7 @@ func (n *node) tell(ctx context.Context, req *observerpb.GetFlowsRequest, send f
 		return n.fail
 	}
 	n.mu.Lock()
+	n.asked = append(n.asked, req)
 	from, to := 0, len(n.times)
 	n.mu.Unlock()
 	number := int(req.GetNumber())
@@ -138,7 +173,7 @@ func (n *node) tell(ctx context.Context, req *observerpb.GetFlowsRequest, send f
 }
 
 func (n *node) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStreamingServer[observerpb.GetFlowsResponse]) error {
-	if err := stream.SendHeader(nil); err != nil {
+	if err := stream.SendHeader(header()); err != nil {
 		return err
 	}
 	return n.tell(stream.Context(), req, func(at time.Time) error { return stream.Send(n.response(at)) }, func() error { return nil })
@@ -163,6 +198,9 @@ type batches struct {
 func (b batches) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStreamingServer[foveapb.Batch]) error {
 	if b.n.garbage {
 		return stream.Send(&foveapb.Batch{Responses: []byte("garbage"), Sizes: []uint32{70}, Times: []int64{1}})
+	}
+	if err := stream.SendHeader(header()); err != nil {
+		return err
 	}
 	if err := stream.Send(&foveapb.Batch{}); err != nil {
 		return err

@@ -18,7 +18,12 @@ type Config struct {
 	// Patience is how long a flow waits while requests follow for nodes that do not
 	// tell how far they have come.
 	Patience time.Duration
-	Log      *slog.Logger
+	// MaxWaiting is how many flows of a request wait so at most: what is more is out
+	// at once.
+	MaxWaiting int
+	// Retry is how long it takes at most until a node that failed is asked again.
+	Retry time.Duration
+	Log   *slog.Logger
 }
 
 // Server implements Hubble's Observer service. It is safe for concurrent use.

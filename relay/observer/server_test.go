@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -27,12 +28,20 @@ import (
 // relay serves the nodes, and returns a client.
 func relay(t *testing.T, nodes ...*node) (observerpb.ObserverClient, *peers.Peers) {
 	t.Helper()
-	known := peers.New(nil)
-	t.Cleanup(known.Close)
+	client, known, _ := relayAt(t)
 	set(t, known, nodes...)
-	server := rpc.New(rpc.Config{})
+	return client, known
+}
+
+// relayAt is a relay of no nodes, and where it serves.
+func relayAt(t *testing.T) (observerpb.ObserverClient, *peers.Peers, string) {
+	t.Helper()
+	known := peers.New(nil, time.Second)
+	t.Cleanup(known.Close)
+	server := rpc.New(rpc.Config{Header: metadata.Pairs(rpc.RelayVersion, "1.2.3")})
 	observerpb.RegisterObserverServer(server, New(Config{
-		Peers: known, Name: "relay", Version: "0.1.0", Patience: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		Peers: known, Name: "relay", Version: "0.1.0", Patience: 200 * time.Millisecond,
+		MaxWaiting: 1000, Retry: time.Second, Log: slog.New(slog.DiscardHandler),
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	address := "unix://" + filepath.Join(t.TempDir(), "relay.sock")
@@ -52,7 +61,7 @@ func relay(t *testing.T, nodes ...*node) (observerpb.ObserverClient, *peers.Peer
 			t.Error(err)
 		}
 	})
-	return observerpb.NewObserverClient(conn), known
+	return observerpb.NewObserverClient(conn), known, address
 }
 
 func set(t *testing.T, known *peers.Peers, nodes ...*node) {
@@ -71,6 +80,9 @@ func set(t *testing.T, known *peers.Peers, nodes ...*node) {
 func tellOf(r *observerpb.GetFlowsResponse) string {
 	if s := r.GetNodeStatus(); s != nil {
 		return strings.ToLower(strings.TrimPrefix(s.GetStateChange().String(), "NODE_")) + " " + strings.Join(s.GetNodeNames(), ",")
+	}
+	if l := r.GetLostEvents(); l != nil {
+		return fmt.Sprintf("lost %d to %d %s", l.GetFirst().AsTime().UnixMilli(), l.GetLast().AsTime().UnixMilli(), r.GetNodeName())
 	}
 	return fmt.Sprintf("%d %s", r.GetTime().AsTime().UnixMilli(), r.GetNodeName())
 }
@@ -181,7 +193,7 @@ func TestFailures(t *testing.T) {
 	client, _ := relay(t, good, away, garbage, failing, denied)
 	flows, others := all(t, client, &observerpb.GetFlowsRequest{})
 	equal(t, "flows", flows, "1 good", "2 good")
-	equal(t, "nodes", others, "connected good", "error denied", "unavailable away", "unavailable failing", "unavailable garbage")
+	equal(t, "nodes", others, "connected good", "error denied", "error garbage", "unavailable away", "unavailable failing")
 	got, err := client.ServerStatus(t.Context(), &observerpb.ServerStatusRequest{})
 	if err != nil || got.GetNumConnectedNodes().GetValue()+got.GetNumUnavailableNodes().GetValue() != 5 {
 		t.Errorf("status %v, %v", got, err)

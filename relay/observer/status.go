@@ -68,7 +68,15 @@ func (s *Server) ServerStatus(ctx context.Context, _ *observerpb.ServerStatusReq
 			}
 			continue
 		}
-		connected++
+		if nodes := a.said.GetNumConnectedNodes(); nodes != nil {
+			// It is a relay itself.
+			connected += nodes.GetValue()
+			unavailable += a.said.GetNumUnavailableNodes().GetValue()
+			names := a.said.GetUnavailableNodes()
+			out.UnavailableNodes = append(out.UnavailableNodes, names[:min(len(names), namedUnavailable-len(out.UnavailableNodes))]...)
+		} else {
+			connected++
+		}
 		out.NumFlows += a.said.GetNumFlows()
 		out.MaxFlows += a.said.GetMaxFlows()
 		out.SeenFlows += a.said.GetSeenFlows()
@@ -79,10 +87,26 @@ func (s *Server) ServerStatus(ctx context.Context, _ *observerpb.ServerStatusReq
 	return out, nil
 }
 
-// GetNodes tells of all nodes, also of those that do not answer.
-func (s *Server) GetNodes(ctx context.Context, _ *observerpb.GetNodesRequest) (*observerpb.GetNodesResponse, error) {
+// GetNodes tells of all nodes, also of those that do not answer, and of those behind
+// other relays.
+func (s *Server) GetNodes(ctx context.Context, req *observerpb.GetNodesRequest) (*observerpb.GetNodesResponse, error) {
+	type said struct {
+		*observerpb.ServerStatusResponse
+		nodes []*observerpb.Node
+	}
 	out := &observerpb.GetNodesResponse{}
-	for _, a := range each(ctx, s.c.Peers, statusOf) {
+	for _, a := range each(ctx, s.c.Peers, func(ctx context.Context, c observerpb.ObserverClient) (said, error) {
+		status, err := statusOf(ctx, c)
+		if status.GetNumConnectedNodes() == nil {
+			return said{status, nil}, err
+		}
+		nodes, err := c.GetNodes(ctx, req)
+		return said{status, nodes.GetNodes()}, err
+	}) {
+		if a.said.nodes != nil {
+			out.Nodes = append(out.Nodes, a.said.nodes...)
+			continue
+		}
 		n := &observerpb.Node{
 			Name: a.peer.Name, Address: a.peer.Address, State: relaypb.NodeState_NODE_UNAVAILABLE,
 			Tls: &observerpb.TLS{Enabled: a.peer.ServerName != "", ServerName: a.peer.ServerName},

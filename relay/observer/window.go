@@ -3,10 +3,10 @@ package observer
 import (
 	"time"
 
-	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/fovea-obs/fovea/relay/ask"
 	"github.com/fovea-obs/fovea/relay/merge"
 )
 
@@ -34,7 +34,7 @@ type window struct {
 	sent  uint64
 }
 
-func newWindow(req *observerpb.GetFlowsRequest) *window {
+func newWindow(req request) *window {
 	w := &window{}
 	switch n := req.GetNumber(); {
 	case n == 0:
@@ -52,8 +52,12 @@ func newWindow(req *observerpb.GetFlowsRequest) *window {
 // full tells whether all were sent that are wanted.
 func (w *window) full() bool { return w.first > 0 && w.sent == w.first }
 
-// hold tells whether an item is held back. It fails if that is too much.
+// hold tells whether an item is held back. It fails if that is too much. What is neither a
+// flow nor an event does not count, and is not.
 func (w *window) hold(i merge.Item) (bool, error) {
+	if (w.last > 0 || w.first > 0) && !ask.Happened(i.Message) {
+		return false, nil
+	}
 	if w.last == 0 {
 		w.sent++
 		return false, nil

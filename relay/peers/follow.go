@@ -18,18 +18,18 @@ const defaultPort = "4244"
 // Follow has the peers be those that a Peer service tells of, until ctx ends. While the
 // service is away they stay as they are.
 func Follow(ctx context.Context, p *Peers, service string, log *slog.Logger) error {
-	conn, err := dial(Node{Address: service}, p.credentials)
+	conn, err := p.dial(Node{Address: service})
 	if err != nil {
 		return fmt.Errorf("peer-service: %q is not valid: %w", service, err)
 	}
 	defer conn.Close()
-	for wait := time.Second; ; wait = min(2*wait, retryMost) {
+	for wait := time.Second; ; wait = min(2*wait, p.retry) {
 		begun := time.Now()
 		err := follow(ctx, p, peerpb.NewPeerClient(conn), log)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if time.Since(begun) > retryMost {
+		if time.Since(begun) > p.retry {
 			wait = time.Second
 		}
 		log.Warn("The peer service does not answer: the nodes stay as they are", "address", service, "error", err)

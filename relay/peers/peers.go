@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,9 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
 // Node is a node's agent.
@@ -30,21 +34,32 @@ type Node struct {
 }
 
 const (
-	// dialTimeout is how long a connection takes at most until it is there, retryMost
-	// how long it is waited at most before it is tried again.
+	// atOnce is how many connections are made at a time.
+	atOnce = 512
+	// dialTimeout is how long a connection takes at most until it is there.
 	dialTimeout = 5 * time.Second
-	retryMost   = 30 * time.Second
 	// goneAfter is how long sent data goes unacknowledged before the connection is
 	// taken for dead. Servers of Hubble's close connections on which gRPC's own pings
 	// come so often.
 	goneAfter = 10 * time.Second
 )
 
-// Peer is a node with a connection.
+// Peer is a node with a connection. Its methods are safe for concurrent use.
 type Peer struct {
 	Node
 	Conn *grpc.ClientConn
+	// alone is set once it is known to tell of itself only.
+	alone atomic.Bool
 }
+
+// Heard takes the header that a server sends before all that it tells.
+func (p *Peer) Heard(header metadata.MD) {
+	p.alone.Store(len(header.Get(rpc.ServerVersion)) > 0 && len(header.Get(rpc.RelayVersion)) == 0)
+}
+
+// IsAlone tells whether the server is known to be an agent, which tells of its own node
+// only. A relay tells of others.
+func (p *Peer) IsAlone() bool { return p.alone.Load() }
 
 // Connected tells whether the connection is there at present.
 func (p *Peer) Connected() bool { return p.Conn.GetState() == connectivity.Ready }
@@ -55,7 +70,10 @@ type Credentials func(serverName string) credentials.TransportCredentials
 
 // Peers are the nodes at present. Its methods are safe for concurrent use.
 type Peers struct {
+	// dialing has one for each connection that is being made.
+	dialing     chan struct{}
 	credentials Credentials
+	retry       time.Duration
 
 	mu      sync.Mutex
 	byName  map[string]*Peer
@@ -63,13 +81,19 @@ type Peers struct {
 	closed  bool
 }
 
-// New returns no peers, to which it will connect with c.
-func New(c Credentials) *Peers {
-	return &Peers{credentials: c, byName: map[string]*Peer{}, changed: make(chan struct{})}
+// New returns no peers, to which it will connect with c. A connection that fails is tried
+// again after a second, then ever later, but after retry at most, and a fifth of that by
+// chance.
+func New(c Credentials, retry time.Duration) *Peers {
+	return &Peers{dialing: make(chan struct{}, atOnce), credentials: c, retry: retry, byName: map[string]*Peer{}, changed: make(chan struct{})}
 }
 
+// MaxPeers is how many nodes are asked at most.
+const MaxPeers = 5000
+
 // Set says which nodes there are, in place of all said before. It fails for those
-// whose address is not one, and takes the others.
+// whose address is not one, and for those that are more than MaxPeers, and takes the
+// others.
 func (p *Peers) Set(nodes []Node) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +101,7 @@ func (p *Peers) Set(nodes []Node) error {
 		return nil
 	}
 	next := map[string]*Peer{}
-	var failed error
+	nodes, failed := bounded(nodes)
 	changed := false
 	for _, n := range nodes {
 		old := p.byName[n.Name]
@@ -85,12 +109,12 @@ func (p *Peers) Set(nodes []Node) error {
 			next[n.Name] = old
 			continue
 		}
-		conn, err := dial(n, p.credentials)
+		conn, err := p.dial(n)
 		if err != nil {
 			failed = fmt.Errorf("node %q at %q: %w", n.Name, n.Address, err)
 			continue
 		}
-		next[n.Name] = &Peer{n, conn}
+		next[n.Name] = &Peer{Node: n, Conn: conn}
 		changed = true
 	}
 	for name, old := range p.byName {
@@ -105,6 +129,15 @@ func (p *Peers) Set(nodes []Node) error {
 		p.changed = make(chan struct{})
 	}
 	return failed
+}
+
+// bounded returns the nodes, or the first MaxPeers of them by name, and an error then.
+func bounded(nodes []Node) ([]Node, error) {
+	if len(nodes) <= MaxPeers {
+		return nodes, nil
+	}
+	sorted := slices.SortedFunc(slices.Values(nodes), func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	return sorted[:MaxPeers], fmt.Errorf("%d nodes, of which %d are asked at most", len(nodes), MaxPeers)
 }
 
 // All returns the peers by their names, and a channel that is closed when that is no
@@ -124,7 +157,7 @@ func (p *Peers) Close() {
 }
 
 // dial connects with TLS but to unix sockets, as agents serve these without.
-func dial(n Node, c Credentials) (*grpc.ClientConn, error) {
+func (p *Peers) dial(n Node) (*grpc.ClientConn, error) {
 	transport, target := insecure.NewCredentials(), n.Address
 	if !strings.HasPrefix(target, "unix:") {
 		host, _, err := net.SplitHostPort(target)
@@ -132,17 +165,17 @@ func dial(n Node, c Credentials) (*grpc.ClientConn, error) {
 			return nil, err
 		}
 		target = "passthrough:///" + target
-		if c != nil {
-			transport = c(cmp.Or(n.ServerName, host))
+		if p.credentials != nil {
+			transport = p.credentials(cmp.Or(n.ServerName, host))
 		}
 	}
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(transport),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: retryMost},
+			Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: p.retry},
 			MinConnectTimeout: dialTimeout,
 		}),
-		grpc.WithContextDialer(dialTCP),
+		grpc.WithContextDialer(p.connect),
 		grpc.WithReadBufferSize(readBuffer),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(2*window),
 	)
@@ -158,6 +191,17 @@ const (
 	// window is what a peer may send of a stream before it is taken.
 	window = 256 << 10
 )
+
+// connect waits for its turn, as a relay that starts has all of them to dial.
+func (p *Peers) connect(ctx context.Context, address string) (net.Conn, error) {
+	select {
+	case p.dialing <- struct{}{}:
+		defer func() { <-p.dialing }()
+		return dialTCP(ctx, address)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 // dialTCP dials so that a peer that is gone without a word is noticed.
 func dialTCP(ctx context.Context, address string) (net.Conn, error) {

@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestFollow(t *testing.T) {
 	server, served := grpc.NewServer(), make(chan error, 1)
 	peerpb.RegisterPeerServer(server, s)
 	go func() { served <- server.Serve(l) }()
-	p := New(nil)
+	p := New(nil, 10*time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	followed := make(chan error, 1)
 	go func() { followed <- Follow(ctx, p, "unix://"+socket, slog.New(slog.DiscardHandler)) }()
@@ -102,7 +103,7 @@ func TestFollow(t *testing.T) {
 }
 
 func TestSet(t *testing.T) {
-	p := New(nil)
+	p := New(nil, 10*time.Second)
 	defer p.Close()
 	good := Node{Name: "good", Address: "192.0.2.1:4244"}
 	if err := p.Set([]Node{{Name: "bad", Address: "nowhere"}, good}); err == nil {
@@ -124,4 +125,21 @@ func TestSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, p)
+}
+
+func TestBounded(t *testing.T) {
+	var many []Node
+	for i := range MaxPeers + 1 {
+		many = append(many, Node{Name: fmt.Sprintf("n%05d", MaxPeers-i)})
+	}
+	some, err := bounded(many)
+	if len(some) != MaxPeers || some[0].Name != "n00000" {
+		t.Errorf("%d nodes, the first is %v", len(some), some[0])
+	}
+	if err == nil || err.Error() != "5001 nodes, of which 5000 are asked at most" {
+		t.Errorf("too many nodes: %v", err)
+	}
+	if some, err := bounded(many[1:]); len(some) != MaxPeers || err != nil {
+		t.Errorf("%d nodes, %v", len(some), err)
+	}
 }

@@ -8,7 +8,7 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
-	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/internal/glob"
 )
 
 // absentFields are the fields that ask for what no flow of this agent has, or
@@ -75,16 +75,13 @@ func statusDigits(s string) bool {
 
 // nodeName takes the plain name of this node for one in the cluster default.
 func (c *builder) nodeName(values []string) error {
-	name, match := c.t.Node, false
-	if !strings.Contains(name, "/") {
-		name = peer.DefaultCluster + "/" + name
-	}
+	match := false
 	for _, v := range values {
-		pattern, err := nodeGlob(v)
+		pattern, err := glob.ParseNode(v)
 		if err != nil {
 			return c.invalid(v, "cluster/node or node, in which * stands for anything")
 		}
-		match = match || pattern.MatchString(name)
+		match = match || pattern.Match(c.t.Node)
 	}
 	return c.addConstant(match)
 }

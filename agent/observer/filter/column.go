@@ -14,6 +14,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
 	"github.com/fovea-obs/fovea/agent/service"
+	"github.com/fovea-obs/fovea/internal/glob"
 )
 
 // columnFields are the fields that ask what a record holds.
@@ -124,7 +125,7 @@ const maxNames = 4096
 func (c *builder) fqdn(values []string, list func(dns.Names) []string) error {
 	patterns, size := make([]string, len(values)), 0
 	for i, v := range values {
-		p, err := glob(v)
+		p, err := glob.Name(v)
 		if err != nil {
 			return c.invalid(v, "a domain name of letters, digits, - and _, in which * stands for anything")
 		}
