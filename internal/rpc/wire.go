@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"fmt"
-	"sync"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
@@ -47,33 +46,21 @@ func (w *Wire) marshal(chunks *chunkPool) mem.BufferSlice {
 	return mem.BufferSlice{w.chunk.Slice(start, w.used)}
 }
 
-// chunkPool is a [mem.BufferPool] of chunks.
-type chunkPool struct{ free sync.Pool }
-
-// Get returns a chunk, whatever is asked for.
-func (p *chunkPool) Get(int) *[]byte {
-	if b, ok := p.free.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, chunkSize)
-	return &b
-}
-
-// Put takes a chunk back.
-func (p *chunkPool) Put(b *[]byte) { p.free.Put(b) }
-
-// codec sends a Wire as it is, and leaves all else to the codec of gRPC.
+// codec sends a Wire or a Piece as it is, and leaves all else to the codec of gRPC.
 type codec struct {
 	encoding.CodecV2
 	chunks *chunkPool
 }
 
-func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name), &chunkPool{}} }
+func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name), &chunkPool{size: chunkSize}} }
 
 // Marshal implements [encoding.CodecV2].
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	if w, ok := v.(*Wire); ok {
-		return w.marshal(c.chunks), nil
+	switch m := v.(type) {
+	case *Wire:
+		return m.marshal(c.chunks), nil
+	case *Piece:
+		return m.marshal(), nil
 	}
 	return c.CodecV2.Marshal(v)
 }
@@ -82,28 +69,6 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if _, ok := v.(*Wire); ok {
 		return fmt.Errorf("a %T is only sent", v)
-	}
-	return c.CodecV2.Unmarshal(data, v)
-}
-
-// Raw is a message as it came over the wire. A client receives into a *Raw in place of
-// a message if it calls with [RawCodec].
-type Raw struct {
-	// Bytes are the receiver's.
-	Bytes []byte
-}
-
-// RawCodec is a codec for clients that receive a [Raw]; all else it leaves to the codec
-// of gRPC.
-func RawCodec() encoding.CodecV2 { return rawCodec{encoding.GetCodecV2(proto.Name)} }
-
-type rawCodec struct{ encoding.CodecV2 }
-
-// Unmarshal implements [encoding.CodecV2].
-func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	if r, ok := v.(*Raw); ok {
-		r.Bytes = data.Materialize()
-		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }

@@ -52,9 +52,15 @@ type Request interface {
 	GetFollow() bool
 }
 
+// Item is a response, and Batch some of them.
+type (
+	Item  = merge.Item[rpc.Piece]
+	Batch = merge.Batch[rpc.Piece]
+)
+
 // Told is what a node tells at once.
 type Told struct {
-	merge.Batch
+	Batch
 	// Last is the time of the newest flow or event in it, 0 if there is none: other
 	// responses have times of their own.
 	Last int64
@@ -64,8 +70,8 @@ type Told struct {
 // fails, of which err tells. Put may take its time: the node waits then. No End is put.
 func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Told) error) error {
 	if m.Batched != "" {
-		err := stream(ctx, p, m.Batched, req, true, func(b []byte) error {
-			batch, err := readBatch(b)
+		err := stream(ctx, p, m.Batched, req, true, func(p rpc.Piece) error {
+			batch, err := readBatch(p)
 			if err != nil {
 				return fmt.Errorf("%w: read a batch: %w", ErrGarbage, err)
 			}
@@ -80,18 +86,18 @@ func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Tol
 		}
 	}
 	last := int64(0)
-	return stream(ctx, p, m.Plain, withTime(req), false, func(b []byte) error {
-		at, happened, err := timeOf(b)
+	return stream(ctx, p, m.Plain, withTime(req), false, func(p rpc.Piece) error {
+		at, happened, err := timeOf(p.Bytes())
 		if err != nil {
 			return fmt.Errorf("%w: read a response: %w", ErrGarbage, err)
 		}
 		if !happened {
 			// A relay tells of its nodes as it learns of them: what it tells after that
 			// is earlier.
-			return put(Told{Batch: merge.Batch{Items: []merge.Item{{Time: last, Message: b}}}})
+			return put(Told{Batch: Batch{Items: []Item{{Time: last, Message: p}}}})
 		}
 		last = max(last, at)
-		return put(Told{Batch: merge.Batch{Items: []merge.Item{{Time: at, Message: b}}}, Last: at})
+		return put(Told{Batch: Batch{Items: []Item{{Time: at, Message: p}}}, Last: at})
 	})
 }
 
@@ -113,13 +119,13 @@ func withTime(req Request) Request {
 
 // stream calls a method and takes each message. A stream that beats is never silent
 // for long; of another that follows nobody knows.
-func stream(ctx context.Context, p *peers.Peer, method string, req Request, beats bool, take func([]byte) error) error {
+func stream(ctx context.Context, p *peers.Peer, method string, req Request, beats bool, take func(rpc.Piece) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(Silence, func() { cancel(ErrSilent) })
 	defer silent.Stop()
 	s, err := p.Conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method,
-		grpc.ForceCodecV2(rpc.RawCodec()))
+		grpc.ForceCodecV2(p.Codec))
 	if err == nil {
 		err = s.SendMsg(req)
 	}
@@ -132,16 +138,17 @@ func stream(ctx context.Context, p *peers.Peer, method string, req Request, beat
 		err = e
 		p.Heard(header)
 	}
+	var m rpc.Raw
+	defer m.Close()
 	for err == nil {
 		if !beats && req.GetFollow() {
 			silent.Stop()
 		} else {
 			silent.Reset(Silence)
 		}
-		var m rpc.Raw
 		if err = s.RecvMsg(&m); err == nil {
 			silent.Stop()
-			err = take(m.Bytes)
+			err = take(m.Piece)
 		}
 	}
 	switch {

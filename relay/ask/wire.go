@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/fovea-obs/fovea/relay/merge"
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
 // The numbers of fields: of foveapb.Batch, of observer.GetFlowsResponse and its like,
@@ -24,10 +24,12 @@ const (
 	timeNanos   = 2
 )
 
-// readBatch reads a foveapb.Batch, whose bytes the items keep.
-func readBatch(b []byte) (out merge.Batch, err error) {
-	var responses, sizes, times []byte
-	for len(b) > 0 {
+// readBatch reads a foveapb.Batch, of which the items are parts.
+func readBatch(p rpc.Piece) (out Batch, err error) {
+	var responses rpc.Piece
+	var sizes, times []byte
+	whole := p.Bytes()
+	for b := whole; len(b) > 0; {
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
 			return out, protowire.ParseError(n)
@@ -56,21 +58,24 @@ func readBatch(b []byte) (out merge.Batch, err error) {
 		b = b[n:]
 		switch number {
 		case batchResponses:
-			responses = v
+			end := len(whole) - len(b)
+			responses = p.Part(end-len(v), end, true)
 		case batchSizes:
 			sizes = v
 		case batchTimes:
 			times = v
 		}
 	}
-	out.Items, err = items(responses, sizes, times)
+	if out.Items, err = items(responses, sizes, times); len(out.Items) == 0 {
+		p.Free()
+	}
 	return out, err
 }
 
-func items(responses, sizes, times []byte) ([]merge.Item, error) {
+func items(responses rpc.Piece, sizes, times []byte) ([]Item, error) {
 	// A size is of a byte or more.
-	list := make([]merge.Item, 0, len(sizes)/2)
-	at := int64(0)
+	list := make([]Item, 0, len(sizes)/2)
+	at, begin := int64(0), 0
 	for len(sizes) > 0 {
 		size, n := protowire.ConsumeVarint(sizes)
 		if n < 0 {
@@ -82,14 +87,15 @@ func items(responses, sizes, times []byte) ([]merge.Item, error) {
 			return nil, protowire.ParseError(n)
 		}
 		times = times[n:]
-		if size > uint64(len(responses)) {
+		if size > uint64(responses.Len()-begin) {
 			return nil, errors.New("a response is longer than what is left")
 		}
 		at += protowire.DecodeZigZag(delta)
-		list = append(list, merge.Item{Time: at, Message: responses[:size:size]})
-		responses = responses[size:]
+		end := begin + int(size)
+		list = append(list, Item{Time: at, Message: responses.Part(begin, end, len(sizes) == 0)})
+		begin = end
 	}
-	if len(responses) > 0 || len(times) > 0 {
+	if begin < responses.Len() || len(times) > 0 {
 		return nil, errors.New("more responses or times than sizes")
 	}
 	return list, nil

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/fovea-obs/fovea/internal/rpc"
 	foveapb "github.com/fovea-obs/fovea/proto/v1"
 )
 
@@ -38,7 +39,7 @@ func TestReadBatch(t *testing.T) {
 		"more times":              {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{3}, Times: []int64{1, 2}}, bad: true},
 		"a size beyond all sizes": {batch: &foveapb.Batch{Responses: []byte("abc"), Sizes: []uint32{1<<32 - 1}, Times: []int64{1}}, bad: true},
 	} {
-		got, err := readBatch(marshal(t, tt.batch))
+		got, err := readBatch(rpc.NewPiece(marshal(t, tt.batch)))
 		if (err != nil) != tt.bad {
 			t.Errorf("%s: error %v", name, err)
 			continue
@@ -50,7 +51,7 @@ func TestReadBatch(t *testing.T) {
 		var all []byte
 		for _, i := range got.Items {
 			times = append(times, i.Time)
-			all = append(all, i.Message...)
+			all = append(all, i.Message.Bytes()...)
 		}
 		if !slices.Equal(times, tt.times) || !bytes.Equal(all, tt.batch.Responses) || got.Mark != tt.batch.Watermark {
 			t.Errorf("%s: times %v, %q, mark %d", name, times, all, got.Mark)
@@ -90,11 +91,11 @@ func FuzzWire(f *testing.F) {
 	f.Add(marshal(f, &foveapb.Batch{Responses: []byte("abcde"), Sizes: []uint32{2, 3}, Times: []int64{1, 5}, Watermark: 9}))
 	f.Add(marshal(f, &observerpb.GetFlowsResponse{NodeName: "node1", Time: timestamppb.New(time.Unix(1, 2))}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := readBatch(b)
+		got, err := readBatch(rpc.NewPiece(b))
 		if err == nil {
 			total := 0
 			for _, i := range got.Items {
-				total += len(i.Message)
+				total += i.Message.Len()
 			}
 			if total > len(b) {
 				t.Errorf("%d bytes of %d", total, len(b))

@@ -6,15 +6,15 @@ import (
 )
 
 // Item is what is put into an order: a message, which is not looked into.
-type Item struct {
+type Item[M any] struct {
 	// Time is in nanoseconds since 1970.
 	Time    int64
-	Message []byte
+	Message M
 }
 
 // Batch is what a source tells at once.
-type Batch struct {
-	Items []Item
+type Batch[M any] struct {
+	Items []Item[M]
 	// Mark, if it is not 0, is a time up to which the source tells nothing more after
 	// these items.
 	Mark int64
@@ -25,13 +25,13 @@ type Batch struct {
 }
 
 // Merge is for one goroutine.
-type Merge struct {
+type Merge[M any] struct {
 	// patience is how long an item waits for sources without marks; for ever if 0.
 	// While there are more than most items, the next does not wait.
 	patience time.Duration
 	most     int
 	items    int
-	sources  []source
+	sources  []source[M]
 	heads    tree
 	// bound is the least mark of the sources that are waited for and have no item: what
 	// they tell next is later. It is what it says if known.
@@ -39,40 +39,42 @@ type Merge struct {
 	known bool
 }
 
-type source struct {
-	queue []queued
+type source[M any] struct {
+	queue []queued[M]
 	// mark is a time after which the next item is.
 	mark        int64
 	ended, away bool
 }
 
 // queued is a batch's items that are left, which came at a time.
-type queued struct {
-	items []Item
+type queued[M any] struct {
+	items []Item[M]
 	since time.Time
 }
 
 // New returns a merge of no sources. One with patience has an item out after so long, and
 // at once while there are more than most.
-func New(patience time.Duration, most int) *Merge { return &Merge{patience: patience, most: most} }
+func New[M any](patience time.Duration, most int) *Merge[M] {
+	return &Merge[M]{patience: patience, most: most}
+}
 
 // Add adds a source, and returns its number. The sources have numbers from 0 on.
-func (m *Merge) Add() int {
-	m.sources = append(m.sources, source{mark: math.MinInt64})
+func (m *Merge[M]) Add() int {
+	m.sources = append(m.sources, source[M]{mark: math.MinInt64})
 	m.known = false
 	return m.heads.grow()
 }
 
 // Put takes what a source tells at a moment. The items are the Merge's from then on.
 // An end is for good.
-func (m *Merge) Put(number int, b Batch, now time.Time) {
+func (m *Merge[M]) Put(number int, b Batch[M], now time.Time) {
 	s := &m.sources[number]
 	if s.ended {
 		return
 	}
 	empty := len(s.queue) == 0
 	if m.items += len(b.Items); len(b.Items) > 0 {
-		s.queue = append(s.queue, queued{b.Items, now})
+		s.queue = append(s.queue, queued[M]{b.Items, now})
 		s.mark = max(s.mark, b.Items[len(b.Items)-1].Time)
 	}
 	if b.Mark != 0 {
@@ -86,7 +88,7 @@ func (m *Merge) Put(number int, b Batch, now time.Time) {
 }
 
 // expose shows the first item that a source has, or that it has none.
-func (m *Merge) expose(number int) {
+func (m *Merge[M]) expose(number int) {
 	s := &m.sources[number]
 	if len(s.queue) > 0 {
 		// An item is not later than never.
@@ -98,7 +100,7 @@ func (m *Merge) expose(number int) {
 }
 
 // least is the least mark of the sources that are waited for and have no item.
-func (m *Merge) least() int64 {
+func (m *Merge[M]) least() int64 {
 	if !m.known {
 		m.bound, m.known = math.MaxInt64, true
 		for i := range m.sources {
@@ -112,7 +114,7 @@ func (m *Merge) least() int64 {
 
 // longest is since when the item waits that has waited longest of those that are
 // next in their sources. What is earlier has to be out before it.
-func (m *Merge) longest() (since time.Time) {
+func (m *Merge[M]) longest() (since time.Time) {
 	for i := range m.sources {
 		if q := m.sources[i].queue; len(q) > 0 && (since.IsZero() || q[0].since.Before(since)) {
 			since = q[0].since
@@ -124,18 +126,18 @@ func (m *Merge) longest() (since time.Time) {
 // Next returns the next item and the source that it is of, if it is time for it. If
 // it is not, wait is how long that takes if no source tells more, 0 if that alone
 // changes nothing.
-func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok bool) {
+func (m *Merge[M]) Next(now time.Time) (i Item[M], source int, wait time.Duration, ok bool) {
 	number, key := m.heads.least()
 	if key == never {
-		return Item{}, 0, 0, false
+		return Item[M]{}, 0, 0, false
 	}
 	s := &m.sources[number]
 	if m.least() < key {
 		if m.patience == 0 {
-			return Item{}, 0, 0, false
+			return Item[M]{}, 0, 0, false
 		}
 		if left := m.patience - now.Sub(m.longest()); left > 0 && m.items <= m.most {
-			return Item{}, 0, left, false
+			return Item[M]{}, 0, left, false
 		}
 	}
 	first := &s.queue[0]
@@ -150,7 +152,7 @@ func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok 
 
 // Passed is a time up to which nothing more is to come of any source, unless one is
 // late; the largest there is if all have ended and nothing is left.
-func (m *Merge) Passed() int64 {
+func (m *Merge[M]) Passed() int64 {
 	_, key := m.heads.least()
 	passed := m.least()
 	if key != never {
@@ -160,10 +162,10 @@ func (m *Merge) Passed() int64 {
 }
 
 // Ended tells whether nothing is left and no source is waited for.
-func (m *Merge) Ended() bool {
+func (m *Merge[M]) Ended() bool {
 	_, key := m.heads.least()
 	return key == never && m.least() == math.MaxInt64
 }
 
 // Queued is how many batches of a source have items that are not out yet.
-func (m *Merge) Queued(number int) int { return len(m.sources[number].queue) }
+func (m *Merge[M]) Queued(number int) int { return len(m.sources[number].queue) }

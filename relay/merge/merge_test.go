@@ -22,7 +22,7 @@ import (
 //	after d=duration  lets time pass
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		var m *Merge
+		var m *Merge[[]byte]
 		now := time.Unix(0, 0)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
@@ -31,7 +31,7 @@ func TestScenarios(t *testing.T) {
 				if d.HasArg("most") {
 					d.ScanArgs(t, "most", &most)
 				}
-				m = New(duration(t, d, "patience"), most)
+				m = New[[]byte](duration(t, d, "patience"), most)
 			case "add":
 				var n int
 				d.ScanArgs(t, "n", &n)
@@ -69,7 +69,7 @@ func duration(t *testing.T, d *datadriven.TestData, name string) time.Duration {
 	return out
 }
 
-func batch(t *testing.T, line string) (source int, b Batch) {
+func batch(t *testing.T, line string) (source int, b Batch[[]byte]) {
 	words := strings.Fields(line)
 	source = int(number(t, words[0]))
 	for _, w := range words[1:] {
@@ -81,7 +81,7 @@ func batch(t *testing.T, line string) (source int, b Batch) {
 		case w == "away":
 			b.Away = true
 		default:
-			b.Items = append(b.Items, Item{Time: number(t, w), Message: []byte(words[0] + ":" + w)})
+			b.Items = append(b.Items, Item[[]byte]{Time: number(t, w), Message: []byte(words[0] + ":" + w)})
 		}
 	}
 	return source, b
@@ -96,7 +96,7 @@ func number(t *testing.T, s string) int64 {
 }
 
 // drain returns what is out, and what the Merge says of the rest.
-func drain(m *Merge, now time.Time) string {
+func drain(m *Merge[[]byte], now time.Time) string {
 	var out strings.Builder
 	for {
 		i, source, wait, ok := m.Next(now)
@@ -122,7 +122,7 @@ func drain(m *Merge, now time.Time) string {
 func TestOrder(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		m := New(0, 0)
+		m := New[[]byte](0, 0)
 		var want, got []int64
 		left := make([][]int64, 1+r.IntN(20))
 		for i := range left {
@@ -142,9 +142,9 @@ func TestOrder(t *testing.T) {
 			i := r.IntN(len(left))
 			if !ended[i] {
 				n := r.IntN(len(left[i]) + 1)
-				b := Batch{End: n == len(left[i]) && r.IntN(2) == 0}
+				b := Batch[[]byte]{End: n == len(left[i]) && r.IntN(2) == 0}
 				for _, at := range left[i][:n] {
-					b.Items = append(b.Items, Item{Time: at})
+					b.Items = append(b.Items, Item[[]byte]{Time: at})
 				}
 				if left[i] = left[i][n:]; len(left[i]) > 0 && r.IntN(2) == 0 {
 					b.Mark = left[i][0] - 1
@@ -170,20 +170,20 @@ func BenchmarkNext(b *testing.B) {
 	for _, k := range []int{4, 16, 256, 1024} {
 		b.Run(strconv.Itoa(k), func(b *testing.B) {
 			b.ReportAllocs()
-			m := New(0, 0)
-			items := make([][]Item, k)
+			m := New[[]byte](0, 0)
+			items := make([][]Item[[]byte], k)
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range k {
 				m.Add()
-				items[i] = make([]Item, 1000)
+				items[i] = make([]Item[[]byte], 1000)
 			}
 			at := int64(0)
 			refill := func(i int) {
 				for j := range items[i] {
 					items[i][j].Time = at + int64(j)*int64(k) + r.Int64N(int64(k))
 				}
-				slices.SortFunc(items[i], func(a, b Item) int { return int(a.Time - b.Time) })
-				m.Put(i, Batch{Items: items[i]}, time.Time{})
+				slices.SortFunc(items[i], func(a, b Item[[]byte]) int { return int(a.Time - b.Time) })
+				m.Put(i, Batch[[]byte]{Items: items[i]}, time.Time{})
 			}
 			for i := range k {
 				refill(i)

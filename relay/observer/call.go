@@ -31,23 +31,23 @@ type call struct {
 
 	s     *Server
 	begun time.Time
-	merge *merge.Merge
+	merge *merge.Merge[rpc.Piece]
 	// sources are those that are asked, numbered also those that were.
 	sources  map[*peers.Peer]*source
 	numbered []*source
 	running  sync.WaitGroup
 	inbox    inbox
 	out      *window
-	message  rpc.Wire
+	message  rpc.Piece
 }
 
 func (c *call) serve(s *Server) error {
 	ctx, cancel := context.WithCancel(c.stream.Context())
 	c.s, c.begun, c.sources, c.out = s, time.Now(), map[*peers.Peer]*source{}, newWindow(c.req)
 	c.inbox.init()
-	c.merge = merge.New(0, 0)
+	c.merge = merge.New[rpc.Piece](0, 0)
 	if c.req.GetFollow() {
-		c.merge = merge.New(s.c.Patience, s.c.MaxWaiting)
+		c.merge = merge.New[rpc.Piece](s.c.Patience, s.c.MaxWaiting)
 	}
 	defer func() {
 		cancel()
@@ -148,7 +148,7 @@ func (c *call) tellGone(list []*peers.Peer) error {
 			continue
 		}
 		s.gone = true
-		c.merge.Put(s.number, merge.Batch{End: true}, time.Now())
+		c.merge.Put(s.number, ask.Batch{End: true}, time.Now())
 		if err := c.status(state{relaypb.NodeState_NODE_GONE, ""}, p.Name); err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (c *call) drain() (wait time.Duration, err error) {
 			}
 			return wait, nil
 		}
-		if s := c.numbered[number]; s.took(len(item.Message)) || c.merge.Queued(number) == 0 {
+		if s := c.numbered[number]; s.took(item.Message.Len()) || c.merge.Queued(number) == 0 {
 			c.inbox.free(s)
 		}
 		if c.out.pass(item.Time) {
@@ -196,10 +196,9 @@ func (c *call) drain() (wait time.Duration, err error) {
 				return 0, err
 			}
 		}
-		if held, err := c.out.hold(item); held || err != nil {
-			if err != nil {
-				return 0, err
-			}
+		if held, err := c.out.hold(&item.Message); err != nil {
+			return 0, err
+		} else if held {
 			continue
 		}
 		if err := c.send(item.Message); err != nil {
@@ -212,15 +211,15 @@ func (c *call) drain() (wait time.Duration, err error) {
 // flush sends what was held back.
 func (c *call) flush() error {
 	for _, m := range c.out.release() {
-		if err := c.send(m); err != nil {
+		if err := c.send(rpc.NewPiece(m)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *call) send(message []byte) error {
-	c.message.Bytes = message
+func (c *call) send(message rpc.Piece) error {
+	c.message = message
 	return c.stream.SendMsg(&c.message)
 }
 

@@ -3,7 +3,7 @@ package observer
 import (
 	"sync"
 
-	"github.com/fovea-obs/fovea/relay/merge"
+	"github.com/fovea-obs/fovea/relay/ask"
 )
 
 // maxTold is how much of a source is held before it has to wait, in bytes.
@@ -11,7 +11,7 @@ const maxTold = 128 << 10
 
 // told is what a source tells: items, or a change of its node's state, or both.
 type told struct {
-	batch merge.Batch
+	batch ask.Batch
 	state state
 	// refused is what the node says of the request, if that is not valid.
 	refused error
@@ -45,7 +45,7 @@ func (i *inbox) put(s *source, t told) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, item := range t.batch.Items {
-		s.held += len(item.Message)
+		s.held += item.Message.Len()
 	}
 	if n := len(s.told); n > 0 && s.told[n-1].plain() && t.plain() {
 		last := &s.told[n-1].batch

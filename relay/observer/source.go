@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/ask"
-	"github.com/fovea-obs/fovea/relay/merge"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
 
@@ -102,7 +102,7 @@ func (s *source) end(err error) told {
 	case follows && !final:
 		now = state{relaypb.NodeState_NODE_UNAVAILABLE, "it has ended the stream"}
 	}
-	t := told{batch: merge.Batch{End: final, Away: !final}, state: s.change(now)}
+	t := told{batch: ask.Batch{End: final, Away: !final}, state: s.change(now)}
 	if status.Code(err) == codes.InvalidArgument {
 		t.refused = err
 	}
@@ -152,7 +152,7 @@ func (s *source) put(ctx context.Context, t ask.Told, up *bool) error {
 		*up = true
 		out.state = s.change(state{is: relaypb.NodeState_NODE_CONNECTED})
 		if gap := s.gap(ctx); gap != nil {
-			out.batch.Items = append([]merge.Item{*gap}, out.batch.Items...)
+			out.batch.Items = append([]ask.Item{*gap}, out.batch.Items...)
 		}
 	}
 	s.last = max(s.last, t.Last)
@@ -172,7 +172,7 @@ func (s *source) took(bytes int) bool {
 // gap is what is told of flows that the node had after the last that it told, and has no
 // longer now that it is asked again: it was away for too long, or has begun anew. How many
 // they are nobody knows. It is nil if there are none.
-func (s *source) gap(ctx context.Context) *merge.Item {
+func (s *source) gap(ctx context.Context) *ask.Item {
 	if s.asked == 0 || s.last == 0 || !s.call.states {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (s *source) gap(ctx context.Context) *merge.Item {
 	if err != nil {
 		return nil
 	}
-	return &merge.Item{Time: s.last, Message: m}
+	return &ask.Item{Time: s.last, Message: rpc.NewPiece(m)}
 }
 
 // oldest is the time of the oldest flow that the node knows: now if it knows none.

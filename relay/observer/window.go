@@ -1,13 +1,14 @@
 package observer
 
 import (
+	"bytes"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/ask"
-	"github.com/fovea-obs/fovea/relay/merge"
 )
 
 // startWait is how long a request that follows waits for the last flows that it asks
@@ -52,22 +53,25 @@ func newWindow(req request) *window {
 // full tells whether all were sent that are wanted.
 func (w *window) full() bool { return w.first > 0 && w.sent == w.first }
 
-// hold tells whether an item is held back. It fails if that is too much. What is neither a
+// hold tells whether a message is held back: it is gone then. It fails if that is too much. What is neither a
 // flow nor an event does not count, and is not.
-func (w *window) hold(i merge.Item) (bool, error) {
-	if (w.last > 0 || w.first > 0) && !ask.Happened(i.Message) {
+func (w *window) hold(m *rpc.Piece) (bool, error) {
+	if (w.last > 0 || w.first > 0) && !ask.Happened(m.Bytes()) {
 		return false, nil
 	}
 	if w.last == 0 {
 		w.sent++
 		return false, nil
 	}
-	w.bytes += len(i.Message)
+	// It would keep all that it came with.
+	own := bytes.Clone(m.Bytes())
+	m.Free()
+	w.bytes += len(own)
 	if uint64(len(w.held)) < w.last {
-		w.held = append(w.held, i.Message)
+		w.held = append(w.held, own)
 	} else {
 		w.bytes -= len(w.held[w.start])
-		w.held[w.start] = i.Message
+		w.held[w.start] = own
 		w.start = (w.start + 1) % len(w.held)
 	}
 	if w.bytes > maxHeld {

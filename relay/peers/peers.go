@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/fovea-obs/fovea/internal/rpc"
@@ -48,6 +49,8 @@ const (
 type Peer struct {
 	Node
 	Conn *grpc.ClientConn
+	// Codec is what responses are received with as they come: see rpc.Raw.
+	Codec encoding.CodecV2
 	// alone is set once it is known to tell of itself only.
 	alone atomic.Bool
 }
@@ -74,6 +77,7 @@ type Peers struct {
 	dialing     chan struct{}
 	credentials Credentials
 	retry       time.Duration
+	codec       *rpc.RawCodec
 
 	mu      sync.Mutex
 	byName  map[string]*Peer
@@ -85,7 +89,7 @@ type Peers struct {
 // again after a second, then ever later, but after retry at most, and a fifth of that by
 // chance.
 func New(c Credentials, retry time.Duration) *Peers {
-	return &Peers{dialing: make(chan struct{}, atOnce), credentials: c, retry: retry, byName: map[string]*Peer{}, changed: make(chan struct{})}
+	return &Peers{dialing: make(chan struct{}, atOnce), credentials: c, retry: retry, codec: rpc.NewRawCodec(), byName: map[string]*Peer{}, changed: make(chan struct{})}
 }
 
 // MaxPeers is how many nodes are asked at most.
@@ -114,7 +118,7 @@ func (p *Peers) Set(nodes []Node) error {
 			failed = fmt.Errorf("node %q at %q: %w", n.Name, n.Address, err)
 			continue
 		}
-		next[n.Name] = &Peer{Node: n, Conn: conn}
+		next[n.Name] = &Peer{Node: n, Conn: conn, Codec: p.codec}
 		changed = true
 	}
 	for name, old := range p.byName {
