@@ -31,13 +31,14 @@ type federation struct {
 	nodes map[string]*process.Agent
 }
 
-func newFederation(t *testing.T) *federation {
+// newFederation gives the agents more options.
+func newFederation(t *testing.T, args ...string) *federation {
 	t.Helper()
 	f := &federation{shop: newShopWithoutServices(t), nodes: map[string]*process.Agent{}}
 	f.serve(t)
 	var peers []string
 	for _, n := range []*lab.Node{f.near, f.far} {
-		a := startAgent(t, f.agentConfig(t, n))
+		a := startAgent(t, f.agentConfig(t, n, args...))
 		f.nodes[n.Name] = a
 		peers = append(peers, n.Name+"=unix://"+a.Socket)
 	}
