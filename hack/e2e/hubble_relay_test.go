@@ -50,7 +50,7 @@ func TestHubbleRelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			req.Until = timestamppb.New(until)
 			got, statuses := all(t, hubble.Client, req)
-			want := own(t, f.nodes, req)
+			want := own(t, f.clients(), req)
 			anywhere, ofNode := late(got)
 			slices.SortStableFunc(got, byTimeAndNode)
 			same(t, want, got)
@@ -87,7 +87,7 @@ func (f *federation) compareFollow(t *testing.T, relay *process.Agent) {
 		t.Fatalf("it begins with %v", first)
 	}
 	f.talk(t, 20)
-	want := own(t, f.nodes, &observerpb.GetFlowsRequest{Since: begun, Until: timestamppb.New(f.settle(t))})
+	want := own(t, f.clients(), &observerpb.GetFlowsRequest{Since: begun, Until: timestamppb.New(f.settle(t))})
 	missing := map[string]*observerpb.GetFlowsResponse{}
 	for _, r := range want {
 		missing[r.GetFlow().GetUuid()] = r

@@ -11,15 +11,13 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
-
-	"github.com/fovea-obs/fovea/hack/process"
 )
 
 // own is what the nodes themselves answer, in order.
-func own(t *testing.T, nodes map[string]*process.Agent, req *observerpb.GetFlowsRequest) (flows []*observerpb.GetFlowsResponse) {
+func own(t *testing.T, nodes []observerpb.ObserverClient, req *observerpb.GetFlowsRequest) (flows []*observerpb.GetFlowsResponse) {
 	t.Helper()
-	for _, a := range nodes {
-		told, _ := all(t, a.Client, req)
+	for _, c := range nodes {
+		told, _ := all(t, c, req)
 		flows = append(flows, told...)
 	}
 	slices.SortFunc(flows, byTimeAndNode)
