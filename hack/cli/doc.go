@@ -2,7 +2,7 @@
 // that run: what users type, and what they get to see.
 //
 // A lab of two nodes with an agent on each, named node1 in the cluster default
-// and node2 in the cluster prod, gets some of all kinds of traffic once. Then
+// and node2 in the cluster prod, and a relay over both, gets some of all kinds of traffic once. Then
 // the scripts in testdata/ask are run, which only ask, and after them those in
 // testdata/live, each by itself, which have more happen. A script is hubble's
 // command lines with what they print; go test ./hack/cli -rewrite writes what

@@ -21,6 +21,7 @@ type fixture struct {
 	// timeFormats are those that the command line can print.
 	timeFormats []value
 	agents      map[string]*agent // by node
+	relay       *agent            // over all agents, of no node
 	keys        *keys             // of the far one
 }
 
@@ -52,8 +53,26 @@ func newFixture(t *testing.T) *fixture {
 	f.start(t, fovea, dir, f.far, append(f.keys.args(), "--cluster-name", "prod")...)
 	_, err := f.agents[f.far.Name].logged(testContext(t), "Certificates read")
 	check(t, err)
+	f.startRelay(t, fovea, dir)
 	f.traffic(t, f.agents)
 	return f
+}
+
+// startRelay starts a relay over the agents that ends in good order with the test.
+func (f *fixture) startRelay(t *testing.T, program, dir string) {
+	t.Helper()
+	f.relay = &agent{log: newOutput()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the relay:\n%s", f.relay.log)
+		}
+	})
+	var err error
+	f.relay.Agent, err = process.StartRelay(testContext(t), program, dir, []string{
+		"node1=unix://" + f.agents[f.near.Name].Socket, "prod/node2=unix://" + f.agents[f.far.Name].Socket,
+	}, f.relay.log)
+	check(t, err)
+	closeLater(t, f.relay.Stop)
 }
 
 // start starts an agent that ends in good order with the test.

@@ -47,6 +47,7 @@ func newScript(t *testing.T, f *fixture) *script {
 //	save ARGS         hubble, for others to read what it prints: it is their
 //	                  input, and $saved the path of a file with it
 //	file NAME         a file with the lines below, and $NAME its path
+//	use relay         ask the relay over all agents from now on
 //	use NODE [tcp]    ask this node's agent from now on, over its socket or TCP.
 //	                  That of node2 has TLS. Its authority is called our, and there
 //	                  is an other: of both there are $ourCA, $ourCert and $ourKey
@@ -163,7 +164,10 @@ func hubbleArgs(command string, args []string) []string {
 
 func (s *script) use(t *testing.T, args []string) {
 	t.Helper()
-	s.tcp = slices.Contains(args, "tcp")
+	if s.tcp = slices.Contains(args, "tcp"); args[0] == "relay" {
+		s.agent = s.relay
+		return
+	}
 	if s.agent = s.agents[args[0]]; s.agent == nil {
 		t.Fatalf("no agent on node %s", args[0])
 	}

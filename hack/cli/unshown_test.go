@@ -19,7 +19,6 @@ func unshown() map[string]string {
 			"--port-forward", "--port-forward-port", "--kubeconfig", "--kube-context", "--kube-namespace",
 		}},
 		{"hubble takes it and makes no use of it", []string{"--timeout"}},
-		{"it hides what a relay says of its nodes, and an agent says nothing of the kind", []string{"--silent-errors"}},
 		{"hubble refuses this form, which its own help lists", []string{
 			"--since StampMilli", "--until StampMilli",
 			"observe agent-events --since StampMilli", "observe agent-events --until StampMilli",

@@ -31,27 +31,47 @@ type federation struct {
 	nodes map[string]*process.Agent
 }
 
-func newFederation(t *testing.T) *federation {
+// newFederation gives the agents more options.
+func newFederation(t *testing.T, args ...string) *federation {
 	t.Helper()
 	f := &federation{shop: newShopWithoutServices(t), nodes: map[string]*process.Agent{}}
 	f.serve(t)
-	var peers []string
 	for _, n := range []*lab.Node{f.near, f.far} {
-		a := startAgent(t, f.agentConfig(t, n))
-		f.nodes[n.Name] = a
-		peers = append(peers, n.Name+"=unix://"+a.Socket)
+		f.nodes[n.Name] = startAgent(t, f.agentConfig(t, n, args...))
 	}
+	f.relay = startRelay(t, f.peers())
+	return f
+}
+
+// peers are the agents, as a relay is told of them.
+func (f *federation) peers() (list []string) {
+	for name, a := range f.nodes {
+		list = append(list, name+"=unix://"+a.Socket)
+	}
+	return list
+}
+
+// clients ask the agents.
+func (f *federation) clients() (list []observerpb.ObserverClient) {
+	for _, a := range f.nodes {
+		list = append(list, a.Client)
+	}
+	return list
+}
+
+// startRelay starts a relay that ends in good order with the test.
+func startRelay(t *testing.T, peers []string) *process.Agent {
+	t.Helper()
 	l := newLog()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of the relay:\n%s", l)
 		}
 	})
-	var err error
-	f.relay, err = process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l)
+	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l)
 	check(t, err)
-	closeLater(t, f.relay.Stop)
-	return f
+	closeLater(t, r.Stop)
+	return r
 }
 
 // talk makes connections between the nodes, one after the other.

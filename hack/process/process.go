@@ -99,23 +99,36 @@ func StartRelay(ctx context.Context, program, dir string, peers []string, log io
 // begin connects to the process, which runs, and waits until it serves. It ends it if
 // that fails.
 func (a *Agent) begin(ctx context.Context) error {
+	return a.beginAt(ctx, "unix://"+a.Socket, a.serves)
+}
+
+// beginAt is begin for a process that serves at the target, and says by ready whether
+// it does.
+func (a *Agent) beginAt(ctx context.Context, target string, ready func(context.Context) (bool, error), opts ...grpc.DialOption) error {
 	go func() {
 		defer close(a.done)
 		a.err = a.cmd.Wait()
 	}()
-	conn, err := grpc.NewClient("unix://"+a.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(target, append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return errors.Join(fmt.Errorf("connect to agent: %w", err), a.Kill())
 	}
 	a.conn, a.Client = conn, observerpb.NewObserverClient(conn)
-	if err := a.ready(ctx); err != nil {
+	if err := a.await(ctx, ready); err != nil {
 		return errors.Join(err, a.Kill())
 	}
 	return nil
 }
 
-// ready waits until the agent says that it serves.
-func (a *Agent) ready(ctx context.Context) error {
+// serves tells whether the agent says that it serves.
+func (a *Agent) serves(ctx context.Context) (bool, error) {
+	r, err := grpc_health_v1.NewHealthClient(a.conn).Check(ctx,
+		&grpc_health_v1.HealthCheckRequest{Service: "hubble.server.Observer"}, grpc.WaitForReady(true))
+	return r.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING, err
+}
+
+// await waits until the agent is ready.
+func (a *Agent) await(ctx context.Context, ready func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	go func() {
@@ -125,11 +138,9 @@ func (a *Agent) ready(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	health := grpc_health_v1.NewHealthClient(a.conn)
-	ask := &grpc_health_v1.HealthCheckRequest{Service: "hubble.server.Observer"}
 	for {
-		r, err := health.Check(ctx, ask, grpc.WaitForReady(true))
-		if err == nil && r.Status == grpc_health_v1.HealthCheckResponse_SERVING {
+		is, err := ready(ctx)
+		if err == nil && is {
 			return nil
 		}
 		select {
@@ -141,6 +152,9 @@ func (a *Agent) ready(ctx context.Context) error {
 		}
 	}
 }
+
+// Healthy waits until the process says of its health that it serves.
+func (a *Agent) Healthy(ctx context.Context) error { return a.await(ctx, a.serves) }
 
 // Done is closed when the process has ended.
 func (a *Agent) Done() <-chan struct{} { return a.done }
