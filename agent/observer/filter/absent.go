@@ -8,7 +8,7 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 
 	"github.com/fovea-obs/fovea/agent/observer/lookup"
-	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 // absentFields are the fields that ask for what no flow of this agent has, or
@@ -77,7 +77,7 @@ func statusDigits(s string) bool {
 func (c *builder) nodeName(values []string) error {
 	name, match := c.t.Node, false
 	if !strings.Contains(name, "/") {
-		name = peer.DefaultCluster + "/" + name
+		name = nodename.DefaultCluster + "/" + name
 	}
 	for _, v := range values {
 		pattern, err := nodeGlob(v)
