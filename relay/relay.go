@@ -3,9 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,10 +38,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	known := peers.New(connect)
 	defer known.Close()
-	if len(cfg.Peers) > 0 {
-		if err := known.Set(static(cfg.Peers)); err != nil {
-			return fmt.Errorf("peers: %w", err)
-		}
+	follow, err := nodes(cfg, known, log)
+	if err != nil {
+		return err
 	}
 	rc := rpc.Config{Header: metadata.Pairs(relayVersion, cfg.Version), Log: log}
 	if toClients != nil {
@@ -61,8 +58,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		func() error { return serve(ctx, server, cfg.ListenAddress, log) },
 		func() error { return serve(ctx, health, cfg.HealthListenAddress, log) },
 	}
-	if cfg.PeerService != "" && len(cfg.Peers) == 0 {
-		tasks = append(tasks, func() error { return peers.Follow(ctx, known, cfg.PeerService, log) })
+	if follow != nil {
+		tasks = append(tasks, func() error { return follow(ctx) })
 	}
 	for _, store := range []*certs.Store{toNodes, toClients} {
 		if store != nil {
@@ -100,13 +97,4 @@ func load(t TLS, disabled bool, log *slog.Logger, cert, key, authorities string)
 		c.Authorities = append(c.Authorities, certs.File{Option: authorities, Path: path})
 	}
 	return certs.Load(c)
-}
-
-// static are the nodes of a list of name=address.
-func static(list []string) (nodes []peers.Node) {
-	for _, p := range list {
-		name, address, _ := strings.Cut(p, "=")
-		nodes = append(nodes, peers.Node{Name: name, Address: address})
-	}
-	return nodes
 }

@@ -87,6 +87,8 @@ var rooms = []room{
 		why: "the agent puts its rooms together; the relay is another process"},
 	{name: "proto/...", never: join(kernel, kube, list("agent/...", "relay/...")),
 		why: "messages know nobody"},
+	{name: "relay/discover", may: list("relay/peers", "internal/kubeclient", "internal/nodename"), never: join(kernel, list("agent/...")),
+		why: "a source tells who the peers are and knows no flows"},
 	{name: "relay/...", may: list("relay/...", "internal/...", "proto/..."), never: join(kernel, list("agent/...")),
 		why: "the relay knows agents by their API only"},
 	{name: "internal/files", never: join(wire, kube, kernel),
