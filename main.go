@@ -128,6 +128,7 @@ func relayFlags(flags *pflag.FlagSet, cfg *relay.Config, log *logging) {
 	flags.StringVar(&cfg.Name, "name", cfg.Name, "what the relay calls itself; by default $NODE_NAME, or else the host's name")
 	flags.StringVar(&cfg.ListenAddress, "listen-address", cfg.ListenAddress, "address to serve on")
 	flags.StringVar(&cfg.HealthListenAddress, "health-listen-address", cfg.HealthListenAddress, "address to serve the health service on")
+	flags.StringVar(&cfg.MetricsListenAddress, "metrics-listen-address", "", "address to serve metrics on, over HTTP at /metrics, such as :9966; empty for none")
 	flags.StringVar(&cfg.PeerService, "peer-service", cfg.PeerService, "address of a Peer service, which tells the nodes")
 	flags.Var(config.List(&cfg.Peers), "peers", "the nodes, as name=host:port, in the place of a Peer service")
 	flags.StringVar(&cfg.PeerEndpoints, "peer-endpoints", "", "Service of Kubernetes whose endpoints the nodes' agents are, as namespace/service, in the place of a Peer service")

@@ -22,6 +22,9 @@ type Config struct {
 	// ListenAddress and HealthListenAddress are TCP addresses to serve on, as :4245,
 	// or unix sockets.
 	ListenAddress, HealthListenAddress string
+	// MetricsListenAddress is the same for Prometheus, which is answered over HTTP; empty
+	// for no metrics.
+	MetricsListenAddress string
 	// PeerService is the address of a Peer service, which tells the nodes; empty for
 	// none. Peers are nodes that are there for good, as name=host:port. PeerEndpoints is a
 	// Service of Kubernetes whose endpoints the nodes' agents are, as namespace/service.
@@ -86,6 +89,8 @@ func (c *Config) Validate() error {
 	}
 	check(isAddress(c.ListenAddress), "listen-address", c.ListenAddress, "address:port such as :4245, or unix:///path")
 	check(isAddress(c.HealthListenAddress), "health-listen-address", c.HealthListenAddress, "address:port such as :4222, or unix:///path")
+	check(c.MetricsListenAddress == "" || isAddress(c.MetricsListenAddress), "metrics-listen-address", c.MetricsListenAddress,
+		"address:port such as :9966, unix:///path, or empty for none")
 	c.validateNodes(check)
 	check(c.SortBufferDrainTimeout >= MinDrainTimeout && c.SortBufferDrainTimeout <= MaxDrainTimeout,
 		"sort-buffer-drain-timeout", c.SortBufferDrainTimeout.String(), fmt.Sprintf("%v to %v", MinDrainTimeout, MaxDrainTimeout))

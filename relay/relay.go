@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/fovea-obs/fovea/internal/certs"
 	"github.com/fovea-obs/fovea/internal/rpc"
+	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/observer"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
@@ -43,6 +45,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	rc := rpc.Config{Header: metadata.Pairs(relayVersion, cfg.Version), Log: log}
+	var counts *metrics.Metrics
+	if cfg.MetricsListenAddress != "" {
+		if counts, err = metrics.New(known, log); err != nil {
+			return err
+		}
+		rc.Unary, rc.Stream = counts.Unary(), counts.Stream()
+	}
 	if toClients != nil {
 		rc.TLS = toClients.Server()
 	}
@@ -57,6 +66,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	tasks := []func() error{
 		func() error { return serve(ctx, server, cfg.ListenAddress, log) },
 		func() error { return serve(ctx, health, cfg.HealthListenAddress, log) },
+	}
+	if counts != nil {
+		tasks = append(tasks, func() error {
+			l, err := listen(ctx, cfg.MetricsListenAddress, log)
+			if err != nil {
+				return err
+			}
+			return counts.Serve(ctx, l)
+		})
 	}
 	if follow != nil {
 		tasks = append(tasks, func() error { return follow(ctx) })
@@ -78,12 +96,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 }
 
 func serve(ctx context.Context, s *rpc.Server, address string, log *slog.Logger) error {
-	l, err := rpc.Listen(ctx, address)
+	l, err := listen(ctx, address, log)
 	if err != nil {
 		return err
 	}
-	log.Info("Serving", "address", l.Addr().String())
 	return s.Serve(ctx, l)
+}
+
+func listen(ctx context.Context, address string, log *slog.Logger) (net.Listener, error) {
+	l, err := rpc.Listen(ctx, address)
+	if err == nil {
+		log.Info("Serving", "address", l.Addr().String())
+	}
+	return l, err
 }
 
 // load returns the certificates of one side, nil if it has no TLS. The options name its

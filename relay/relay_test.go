@@ -213,6 +213,7 @@ func TestValidate(t *testing.T) {
 		"no port":                 {func(c *Config) { c.ListenAddress = "localhost" }, "listen-address"},
 		"no nodes":                {func(c *Config) { c.PeerService = "" }, "peer-service"},
 		"a node with no name":     {func(c *Config) { c.Peers = []string{"10.0.0.1:4244"} }, `peers: "10.0.0.1:4244"`},
+		"metrics at no port":      {func(c *Config) { c.MetricsListenAddress = "localhost" }, `metrics-listen-address: "localhost"`},
 		"no time":                 {func(c *Config) { c.SortBufferDrainTimeout = 0 }, "sort-buffer-drain-timeout"},
 		"two that say the nodes":  {func(c *Config) { c.Peers, c.PeerEndpoints = []string{"a=10.0.0.1:4244"}, "kube-system/fovea" }, `peer-endpoints: "kube-system/fovea", want no peers`},
 		"a service beside peers":  {func(c *Config) { c.Peers, c.PeerService = []string{"a=10.0.0.1:4244"}, "peers:4244" }, `peer-service: "peers:4244", want neither`},

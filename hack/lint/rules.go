@@ -89,6 +89,8 @@ var rooms = []room{
 		why: "messages know nobody"},
 	{name: "relay/discover", may: list("relay/peers", "internal/kubeclient", "internal/nodename"), never: join(kernel, list("agent/...")),
 		why: "a source tells who the peers are and knows no flows"},
+	{name: "relay/metrics", may: list("relay/peers"), never: join(kernel, kube, list("agent/...")),
+		why: "counts are told by those who know what they count"},
 	{name: "relay/...", may: list("relay/...", "internal/...", "proto/..."), never: join(kernel, list("agent/...")),
 		why: "the relay knows agents by their API only"},
 	{name: "internal/files", never: join(wire, kube, kernel),
