@@ -4,14 +4,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fovea-obs/fovea/hack/pki"
+	"github.com/fovea-obs/fovea/relay"
 	"github.com/fovea-obs/fovea/relay/discover"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
@@ -173,4 +180,40 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: fovea-relay}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: `+LimitedUser+`}]
 `)
 	d.are(t, "prod/node1 192.0.2.1:4244")
+}
+
+// TestDiscoverRelay has a relay tell of the nodes, and whom they must be to be asked.
+func TestDiscoverRelay(t *testing.T) {
+	c := newCluster(t)
+	c.namespace(t)
+	c.slice(t, "agents-a", "agents", 1)
+	authority, err := pki.NewAuthority("test")
+	check(t, err)
+	dir := t.TempDir()
+	cfg := relay.DefaultConfig("relay")
+	cfg.ListenAddress, cfg.HealthListenAddress = "unix://"+filepath.Join(dir, "relay"), "unix://"+filepath.Join(dir, "health")
+	cfg.PeerEndpoints, cfg.Kubeconfig, cfg.ClusterName = "observability/agents", c.Kubeconfig, "prod"
+	cfg.DisableServerTLS, cfg.Client.CAFiles = true, []string{filepath.Join(dir, "ca.crt")}
+	check(t, os.WriteFile(cfg.Client.CAFiles[0], authority.PEM, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- relay.Run(ctx, cfg, slog.New(slog.NewTextHandler(t.Output(), nil))) }()
+	conn, err := grpc.NewClient(cfg.ListenAddress, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	check(t, err)
+	defer func() {
+		check(t, conn.Close())
+		cancel()
+		check(t, <-done)
+	}()
+	var nodes []*observerpb.Node
+	eventually(t, func() bool {
+		r, err := observerpb.NewObserverClient(conn).GetNodes(t.Context(), &observerpb.GetNodesRequest{}, grpc.WaitForReady(true))
+		check(t, err)
+		nodes = r.GetNodes()
+		return len(nodes) > 0
+	})
+	n := nodes[0]
+	if n.GetName() != "prod/node1" || n.GetAddress() != "192.0.2.1:4244" || n.GetTls().GetServerName() != "node1.prod.hubble-grpc.cilium.io" {
+		t.Errorf("the node is %v", n)
+	}
 }
