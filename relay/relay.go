@@ -46,10 +46,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	rc := rpc.Config{Header: metadata.Pairs(relayVersion, cfg.Version), Log: log}
 	var counts *metrics.Metrics
+	var flows *metrics.Flows
 	if cfg.MetricsListenAddress != "" {
 		if counts, err = metrics.New(known, log); err != nil {
 			return err
 		}
+		flows = counts.Flows
 		rc.Unary, rc.Stream = counts.Unary(), counts.Stream()
 	}
 	if toClients != nil {
@@ -57,7 +59,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
-		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, Log: log,
+		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, Log: log, Metrics: flows,
 	}))
 	health := rpc.New(rpc.Config{Log: log})
 	ctx, cancel := context.WithCancel(ctx)

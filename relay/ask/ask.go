@@ -28,9 +28,14 @@ var ErrSilent = errors.New("it does not answer")
 
 // Flows asks a node for flows and hands on what it tells until it has told all, ctx
 // ends, or it fails, of which err tells. Put may take its time: the node waits then.
-// No End is put.
-func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.GetFlowsRequest, put func(merge.Batch) error) error {
+// No End is put. Before each put heard is told how the node tells flows, in batches or
+// one by one, and how many bytes this took.
+func Flows(
+	ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.GetFlowsRequest,
+	heard func(batched bool, bytes int), put func(merge.Batch) error,
+) error {
 	err := stream(ctx, conn, foveapb.Batches_GetFlows_FullMethodName, req, true, func(b []byte) error {
+		heard(true, len(b))
 		batch, err := readBatch(b)
 		if err != nil {
 			return fmt.Errorf("read a batch: %w", err)
@@ -41,6 +46,7 @@ func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.G
 		return err
 	}
 	return stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, withTime(req), false, func(b []byte) error {
+		heard(false, len(b))
 		at, err := timeOf(b)
 		if err != nil {
 			return fmt.Errorf("read a response: %w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/ask"
 	"github.com/fovea-obs/fovea/relay/merge"
+	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
 
@@ -35,9 +36,10 @@ func (s *Server) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStr
 	if req.GetFirst() && req.GetFollow() {
 		return status.Error(codes.InvalidArgument, "first: true is not valid with follow: what comes last has no end")
 	}
+	defer s.c.Metrics.Opened()()
 	ctx, cancel := context.WithCancel(stream.Context())
 	f := &flows{
-		s: s, req: req, stream: stream, told: make(chan told), sources: map[*peers.Peer]*source{},
+		s: s, begun: time.Now(), req: req, stream: stream, told: make(chan told), sources: map[*peers.Peer]*source{},
 		merge: merge.New(0), out: newWindow(req),
 	}
 	if req.GetFollow() {
@@ -53,6 +55,7 @@ func (s *Server) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStr
 // flows is a call of GetFlows.
 type flows struct {
 	s      *Server
+	begun  time.Time
 	req    *observerpb.GetFlowsRequest
 	stream grpc.ServerStream
 	merge  *merge.Merge
@@ -69,6 +72,7 @@ type flows struct {
 type told struct {
 	source *source
 	batch  merge.Batch
+	class  metrics.Class
 	state  relaypb.NodeState
 	why    string
 	// refused is what the node says of the request, if that is not valid.
@@ -187,6 +191,7 @@ func (f *flows) take(t told) error {
 	}
 	if len(t.batch.Items) > 0 {
 		t.source.held++
+		t.source.class = t.class
 	}
 	f.merge.Put(t.source.number, t.batch, time.Now())
 	return nil
@@ -204,22 +209,27 @@ func (f *flows) drain() (wait time.Duration, err error) {
 			}
 			return wait, nil
 		}
+		ends := false // a batch
 		for s := f.numbered[number]; s.held > f.merge.Queued(number); s.held-- {
 			<-s.credit
+			ends = true
 		}
 		if f.out.pass(item.Time) {
 			if err := f.flush(); err != nil {
 				return 0, err
 			}
 		}
-		if held, err := f.out.hold(item); held || err != nil {
+		if held, err := f.out.hold(item, number); held || err != nil {
 			if err != nil {
 				return 0, err
 			}
 			continue
 		}
-		if err := f.send(item.Message); err != nil {
+		if err := f.send(item.Message, number); err != nil {
 			return 0, err
+		}
+		if at := time.Unix(0, item.Time); ends && f.req.GetFollow() && at.After(f.begun) {
+			f.s.c.Metrics.Followed(at)
 		}
 	}
 	return 0, nil
@@ -227,17 +237,22 @@ func (f *flows) drain() (wait time.Duration, err error) {
 
 // flush sends what was held back.
 func (f *flows) flush() error {
-	for _, m := range f.out.release() {
-		if err := f.send(m); err != nil {
+	for _, h := range f.out.release() {
+		if err := f.send(h.message, h.source); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *flows) send(message []byte) error {
+// send sends what a source told.
+func (f *flows) send(message []byte, source int) error {
 	f.message.Bytes = message
-	return f.stream.SendMsg(&f.message)
+	if err := f.stream.SendMsg(&f.message); err != nil {
+		return err
+	}
+	f.s.c.Metrics.Forwarded(f.numbered[source].class, message)
+	return nil
 }
 
 func (f *flows) status(state relaypb.NodeState, node, why string) error {
@@ -256,21 +271,24 @@ type source struct {
 	number int
 	cancel context.CancelFunc
 	// credit holds one for each batch of the node that is held or on its way. held
-	// counts the former, gone says that the node is, and over that it has told all:
-	// these are for the call.
+	// counts the former, class is how the last was told, gone says that the node is, and
+	// over that it has told all: these are for the call.
 	credit     chan struct{}
 	held       int
+	class      metrics.Class
 	gone, over bool
 	// last is the time of the last item.
 	last int64
 	up   bool
+	// telling is how the node tells flows.
+	telling metrics.Class
 }
 
 // run asks until ctx ends or all was told. A request that follows asks again.
 func (s *source) run(ctx context.Context) {
 	for wait := againFirst; ; wait = min(2*wait, againMost) {
 		begun := time.Now()
-		err := ask.Flows(ctx, s.peer.Conn, s.request(), func(b merge.Batch) error { return s.put(ctx, b) })
+		err := ask.Flows(ctx, s.peer.Conn, s.request(), s.heard, func(b merge.Batch) error { return s.put(ctx, b) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -315,8 +333,17 @@ func (s *source) request() *observerpb.GetFlowsRequest {
 	return r
 }
 
+// heard is told of a message of the node.
+func (s *source) heard(batched bool, bytes int) {
+	s.telling = metrics.Plain
+	if batched {
+		s.telling = metrics.Batched
+	}
+	s.flows.s.c.Metrics.Received(s.telling, bytes)
+}
+
 func (s *source) put(ctx context.Context, b merge.Batch) error {
-	t := told{source: s, batch: b}
+	t := told{source: s, batch: b, class: s.telling}
 	if !s.up {
 		s.up = true
 		t.state = relaypb.NodeState_NODE_CONNECTED

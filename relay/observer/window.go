@@ -28,10 +28,16 @@ type window struct {
 	begun int64
 	late  <-chan time.Time
 	// held is a ring once it is full, which begins at start.
-	held  [][]byte
+	held  []held
 	start int
 	bytes int
 	sent  uint64
+}
+
+// held is a message of a source that is held back.
+type held struct {
+	message []byte
+	source  int
 }
 
 func newWindow(req *observerpb.GetFlowsRequest) *window {
@@ -52,18 +58,18 @@ func newWindow(req *observerpb.GetFlowsRequest) *window {
 // full tells whether all were sent that are wanted.
 func (w *window) full() bool { return w.first > 0 && w.sent == w.first }
 
-// hold tells whether an item is held back. It fails if that is too much.
-func (w *window) hold(i merge.Item) (bool, error) {
+// hold tells whether an item of a source is held back. It fails if that is too much.
+func (w *window) hold(i merge.Item, source int) (bool, error) {
 	if w.last == 0 {
 		w.sent++
 		return false, nil
 	}
 	w.bytes += len(i.Message)
 	if uint64(len(w.held)) < w.last {
-		w.held = append(w.held, i.Message)
+		w.held = append(w.held, held{i.Message, source})
 	} else {
-		w.bytes -= len(w.held[w.start])
-		w.held[w.start] = i.Message
+		w.bytes -= len(w.held[w.start].message)
+		w.held[w.start] = held{i.Message, source}
 		w.start = (w.start + 1) % len(w.held)
 	}
 	if w.bytes > maxHeld {
@@ -81,7 +87,7 @@ func (w *window) pass(to int64) bool { return w.begun != 0 && w.last > 0 && to >
 func (w *window) due() <-chan time.Time { return w.late }
 
 // release returns what was held back. Nothing is from then on.
-func (w *window) release() (all [][]byte) {
+func (w *window) release() (all []held) {
 	all = append(all, w.held[w.start:]...)
 	all = append(all, w.held[:w.start]...)
 	w.held, w.start, w.last, w.late = nil, 0, 0, nil
