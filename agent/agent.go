@@ -34,6 +34,8 @@ import (
 	"github.com/fovea-obs/fovea/agent/service"
 	"github.com/fovea-obs/fovea/agent/static"
 	"github.com/fovea-obs/fovea/internal/certs"
+	"github.com/fovea-obs/fovea/internal/kubeclient"
+	"github.com/fovea-obs/fovea/internal/nodename"
 	"github.com/fovea-obs/fovea/internal/rpc"
 	foveapb "github.com/fovea-obs/fovea/proto/v1"
 )
@@ -70,7 +72,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	nodes := peer.NewNodes(peer.Name(cfg.ClusterName, cfg.NodeName), address(cfg), guessesAddress(cfg))
+	nodes := peer.NewNodes(nodename.Name(cfg.ClusterName, cfg.NodeName), address(cfg), guessesAddress(cfg))
 	runtime := followRuntime(cfg, endpoints, log)
 	cluster, err := followKubernetes(cfg, kube.Config{
 		Endpoints: endpoints, Services: services, Policies: policies, Peers: nodes, Events: events, Log: log,
@@ -267,11 +269,11 @@ const awaitNames = 5 * time.Second
 // followKubernetes returns a source for the cluster's API, nil if none is to be
 // asked. C lacks what cfg says.
 func followKubernetes(cfg Config, c kube.Config) (*kube.Source, error) {
-	if !cfg.followsKubernetes(kube.InCluster()) {
+	if !cfg.followsKubernetes(kubeclient.InCluster()) {
 		return nil, nil
 	}
 	c.Kubeconfig, c.Cluster, c.Node = cfg.Kubeconfig, cfg.ClusterName, cfg.NodeName
-	c.Port = strconv.Itoa(peer.DefaultPort)
+	c.Port = strconv.Itoa(nodename.DefaultPort)
 	if _, port, err := net.SplitHostPort(cfg.ListenAddress); err == nil {
 		c.Port = port
 	}

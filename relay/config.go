@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fovea-obs/fovea/internal/config"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 // Config is all that a relay is told. [DefaultConfig] returns one to start from;
@@ -21,10 +22,20 @@ type Config struct {
 	// ListenAddress and HealthListenAddress are TCP addresses to serve on, as :4245,
 	// or unix sockets.
 	ListenAddress, HealthListenAddress string
+	// MetricsListenAddress is the same for Prometheus, which is answered over HTTP; empty
+	// for no metrics.
+	MetricsListenAddress string
 	// PeerService is the address of a Peer service, which tells the nodes; empty for
-	// none. Peers are nodes that are there for good, as name=host:port.
-	PeerService string
-	Peers       []string
+	// none. Peers are nodes that are there for good, as name=host:port. PeerEndpoints is a
+	// Service of Kubernetes whose endpoints the nodes' agents are, as namespace/service.
+	// One of the three is used: DefaultPeerService counts where there is no other.
+	PeerService   string
+	Peers         []string
+	PeerEndpoints string
+	// Kubeconfig is the file that says how to reach the API for PeerEndpoints; empty for
+	// the service account of the relay's pod. ClusterName is part of what the nodes are
+	// called that are found so.
+	Kubeconfig, ClusterName string
 	// SortBufferDrainTimeout is how long a flow waits at most, while requests follow,
 	// for nodes that do not tell how far they have come.
 	SortBufferDrainTimeout time.Duration
@@ -63,11 +74,14 @@ const (
 	MaxRetryTimeout = 10 * time.Minute
 )
 
+// DefaultPeerService is that of the agent on the same node.
+const DefaultPeerService = "unix:///var/run/fovea/hubble.sock"
+
 // DefaultConfig returns the settings of a relay that is told nothing.
 func DefaultConfig(name string) Config {
 	return Config{
 		Name: name, ListenAddress: ":4245", HealthListenAddress: ":4222",
-		PeerService:            "unix:///var/run/fovea/hubble.sock",
+		PeerService: DefaultPeerService, ClusterName: nodename.DefaultCluster,
 		SortBufferDrainTimeout: 200 * time.Millisecond,
 		SortBufferLenMax:       100_000,
 		RetryTimeout:           10 * time.Second,
@@ -85,12 +99,9 @@ func (c *Config) Validate() error {
 	}
 	check(isAddress(c.ListenAddress), "listen-address", c.ListenAddress, "address:port such as :4245, or unix:///path")
 	check(isAddress(c.HealthListenAddress), "health-listen-address", c.HealthListenAddress, "address:port such as :4222, or unix:///path")
-	check(c.PeerService == "" || isAddress(c.PeerService), "peer-service", c.PeerService, "host:port, unix:///path, or empty for none")
-	for _, p := range c.Peers {
-		name, address, ok := strings.Cut(p, "=")
-		check(ok && name != "" && isAddress(address), "peers", p, "names and addresses such as node1=10.0.0.1:4244")
-	}
-	check(c.PeerService != "" || len(c.Peers) > 0, "peer-service", c.PeerService, "an address where there are no peers")
+	check(c.MetricsListenAddress == "" || isAddress(c.MetricsListenAddress), "metrics-listen-address", c.MetricsListenAddress,
+		"address:port such as :9966, unix:///path, or empty for none")
+	c.validateNodes(check)
 	check(c.SortBufferDrainTimeout >= MinDrainTimeout && c.SortBufferDrainTimeout <= MaxDrainTimeout,
 		"sort-buffer-drain-timeout", c.SortBufferDrainTimeout.String(), fmt.Sprintf("%v to %v", MinDrainTimeout, MaxDrainTimeout))
 	check(c.SortBufferLenMax >= 1 && c.SortBufferLenMax <= MaxBufferLen, "sort-buffer-len-max",

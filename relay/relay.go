@@ -3,9 +3,8 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
+	"net"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/fovea-obs/fovea/internal/certs"
 	"github.com/fovea-obs/fovea/internal/rpc"
+	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/observer"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
@@ -37,19 +37,27 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	known := peers.New(connect, cfg.RetryTimeout)
 	defer known.Close()
-	if len(cfg.Peers) > 0 {
-		if err := known.Set(static(cfg.Peers)); err != nil {
-			return fmt.Errorf("peers: %w", err)
-		}
+	follow, err := nodes(cfg, known, log)
+	if err != nil {
+		return err
 	}
 	rc := rpc.Config{Header: metadata.Pairs(rpc.RelayVersion, cfg.Version), Log: log}
+	var counts *metrics.Metrics
+	var flows *metrics.Flows
+	if cfg.MetricsListenAddress != "" {
+		if counts, err = metrics.New(known, log); err != nil {
+			return err
+		}
+		flows = counts.Flows
+		rc.Unary, rc.Stream = counts.Unary(), counts.Stream()
+	}
 	if toClients != nil {
 		rc.TLS = toClients.Server()
 	}
 	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
 		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, MaxWaiting: cfg.SortBufferLenMax,
-		Retry: cfg.RetryTimeout, Log: log,
+		Retry: cfg.RetryTimeout, Log: log, Metrics: flows,
 	}))
 	health := rpc.New(rpc.Config{Log: log})
 	ctx, cancel := context.WithCancel(ctx)
@@ -59,8 +67,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		func() error { return serve(ctx, server, cfg.ListenAddress, log) },
 		func() error { return serve(ctx, health, cfg.HealthListenAddress, log) },
 	}
-	if cfg.PeerService != "" && len(cfg.Peers) == 0 {
-		tasks = append(tasks, func() error { return peers.Follow(ctx, known, cfg.PeerService, log) })
+	if counts != nil {
+		tasks = append(tasks, func() error {
+			l, err := listen(ctx, cfg.MetricsListenAddress, log)
+			if err != nil {
+				return err
+			}
+			return counts.Serve(ctx, l)
+		})
+	}
+	if follow != nil {
+		tasks = append(tasks, func() error { return follow(ctx) })
 	}
 	for _, store := range []*certs.Store{toNodes, toClients} {
 		if store != nil {
@@ -79,12 +96,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 }
 
 func serve(ctx context.Context, s *rpc.Server, address string, log *slog.Logger) error {
-	l, err := rpc.Listen(ctx, address)
+	l, err := listen(ctx, address, log)
 	if err != nil {
 		return err
 	}
-	log.Info("Serving", "address", l.Addr().String())
 	return s.Serve(ctx, l)
+}
+
+func listen(ctx context.Context, address string, log *slog.Logger) (net.Listener, error) {
+	l, err := rpc.Listen(ctx, address)
+	if err == nil {
+		log.Info("Serving", "address", l.Addr().String())
+	}
+	return l, err
 }
 
 // load returns the certificates of one side, nil if it has no TLS. The options name its
@@ -98,13 +122,4 @@ func load(t TLS, disabled bool, log *slog.Logger, cert, key, authorities string)
 		c.Authorities = append(c.Authorities, certs.File{Option: authorities, Path: path})
 	}
 	return certs.Load(c)
-}
-
-// static are the nodes of a list of name=address.
-func static(list []string) (nodes []peers.Node) {
-	for _, p := range list {
-		name, address, _ := strings.Cut(p, "=")
-		nodes = append(nodes, peers.Node{Name: name, Address: address})
-	}
-	return nodes
 }

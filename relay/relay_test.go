@@ -189,25 +189,58 @@ func TestValidate(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	for name, change := range map[string]func(*Config){
+		"peers":          func(c *Config) { c.Peers = []string{"a=10.0.0.1:4244"} },
+		"peers alone":    func(c *Config) { c.Peers, c.PeerService = []string{"a=10.0.0.1:4244"}, "" },
+		"endpoints":      func(c *Config) { c.PeerEndpoints, c.Kubeconfig = "kube-system/fovea", "x" },
+		"a peer service": func(c *Config) { c.PeerService = "peers:4244" },
+	} {
+		c := good
+		change(&c)
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	for name, tt := range map[string]struct {
 		change func(*Config)
 		want   string
 	}{
-		"nothing said of TLS":   {func(c *Config) { c.DisableClientTLS, c.DisableServerTLS = false, false }, "tls-relay-server-cert-file"},
-		"no authorities":        {func(c *Config) { c.DisableClientTLS = false }, "tls-hubble-server-ca-files"},
-		"files without TLS":     {func(c *Config) { c.Server.CertFile = "x" }, `tls-relay-server-cert-file: "x", want none where disable-server-tls is given`},
-		"a key alone":           {func(c *Config) { c.DisableServerTLS, c.Server.KeyFile = false, "x" }, "tls-relay-server-cert-file"},
-		"a certificate alone":   {func(c *Config) { c.DisableServerTLS, c.Server.CertFile = false, "x" }, "tls-relay-server-key-file"},
-		"no port":               {func(c *Config) { c.ListenAddress = "localhost" }, "listen-address"},
-		"no nodes":              {func(c *Config) { c.PeerService = "" }, "peer-service"},
-		"a node with no name":   {func(c *Config) { c.Peers = []string{"10.0.0.1:4244"} }, `peers: "10.0.0.1:4244"`},
-		"no time":               {func(c *Config) { c.SortBufferDrainTimeout = 0 }, "sort-buffer-drain-timeout"},
-		"the health's own port": {func(c *Config) { c.HealthListenAddress = ":x" }, "health-listen-address"},
+		"nothing said of TLS":     {func(c *Config) { c.DisableClientTLS, c.DisableServerTLS = false, false }, "tls-relay-server-cert-file"},
+		"no authorities":          {func(c *Config) { c.DisableClientTLS = false }, "tls-hubble-server-ca-files"},
+		"files without TLS":       {func(c *Config) { c.Server.CertFile = "x" }, `tls-relay-server-cert-file: "x", want none where disable-server-tls is given`},
+		"a key alone":             {func(c *Config) { c.DisableServerTLS, c.Server.KeyFile = false, "x" }, "tls-relay-server-cert-file"},
+		"a certificate alone":     {func(c *Config) { c.DisableServerTLS, c.Server.CertFile = false, "x" }, "tls-relay-server-key-file"},
+		"no port":                 {func(c *Config) { c.ListenAddress = "localhost" }, "listen-address"},
+		"no nodes":                {func(c *Config) { c.PeerService = "" }, "peer-service"},
+		"a node with no name":     {func(c *Config) { c.Peers = []string{"10.0.0.1:4244"} }, `peers: "10.0.0.1:4244"`},
+		"metrics at no port":      {func(c *Config) { c.MetricsListenAddress = "localhost" }, `metrics-listen-address: "localhost"`},
+		"no time":                 {func(c *Config) { c.SortBufferDrainTimeout = 0 }, "sort-buffer-drain-timeout"},
+		"two that say the nodes":  {func(c *Config) { c.Peers, c.PeerEndpoints = []string{"a=10.0.0.1:4244"}, "kube-system/fovea" }, `peer-endpoints: "kube-system/fovea", want no peers`},
+		"a service beside peers":  {func(c *Config) { c.Peers, c.PeerService = []string{"a=10.0.0.1:4244"}, "peers:4244" }, `peer-service: "peers:4244", want neither`},
+		"a service and endpoints": {func(c *Config) { c.PeerEndpoints, c.PeerService = "kube-system/fovea", "peers:4244" }, `peer-service: "peers:4244", want neither`},
+		"no namespace":            {func(c *Config) { c.PeerEndpoints = "fovea" }, `peer-endpoints: "fovea", want namespace/service`},
+		"no service":              {func(c *Config) { c.PeerEndpoints = "kube-system/" }, "peer-endpoints"},
+		"a selector":              {func(c *Config) { c.PeerEndpoints = "kube-system/a,b" }, "peer-endpoints"},
+		"Kubernetes for nothing":  {func(c *Config) { c.Kubeconfig = "x" }, `kubeconfig: "x", want none without peer-endpoints`},
+		"no cluster":              {func(c *Config) { c.ClusterName = "" }, "cluster-name"},
+		"a cluster of a node":     {func(c *Config) { c.ClusterName = "prod/node1" }, "cluster-name"},
+		"the health's own port":   {func(c *Config) { c.HealthListenAddress = ":x" }, "health-listen-address"},
 	} {
 		c := good
 		tt.change(&c)
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
+	}
+}
+
+// TestNoKubernetes has a relay find its nodes where there is no Kubernetes.
+func TestNoKubernetes(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	c := DefaultConfig("relay")
+	c.DisableClientTLS, c.DisableServerTLS, c.PeerEndpoints = true, true, "kube-system/fovea"
+	err := Run(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), `find Kubernetes for peer-endpoints "kube-system/fovea": this is no pod`) {
+		t.Errorf("got %v", err)
 	}
 }

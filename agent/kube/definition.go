@@ -11,9 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+
+	"github.com/fovea-obs/fovea/internal/kubeclient"
 )
 
-// retrySlow is for what is as it is until somebody changes it: as retryMost.
+// retrySlow is for what is as it is until somebody changes it: as kubeclient.RetryMost.
 const retrySlow = 150 * time.Second
 
 // definition is a CustomResourceDefinition, which makes a resource of its name. It
@@ -36,15 +38,15 @@ type definition struct {
 // runDefined follows the resource while there is one, until ctx ends. When it goes,
 // its objects are gone. Replaced is called too when there is nothing to hand on: no
 // resource, or no right to it.
-func (r *resource) runDefined(ctx context.Context, h *health, replaced func()) {
-	soon, slow := backoff(retryMost), backoff(retrySlow)
+func (r *resource) runDefined(ctx context.Context, h *kubeclient.Health, replaced func()) {
+	soon, slow := kubeclient.Backoff(kubeclient.RetryMost), kubeclient.Backoff(retrySlow)
 	for {
 		client, err := r.served(ctx)
 		if client != nil {
 			of := *r
-			of.client = client
-			err = of.reflect(ctx, h, isEnd, func() {
-				soon, slow = backoff(retryMost), backoff(retrySlow)
+			of.Client = client
+			err = of.Follow(ctx, h, isEnd, func() {
+				soon, slow = kubeclient.Backoff(kubeclient.RetryMost), kubeclient.Backoff(retrySlow)
 				replaced()
 			})
 		}
@@ -55,24 +57,24 @@ func (r *resource) runDefined(ctx context.Context, h *health, replaced func()) {
 			r.none(h, replaced)
 			r.await(ctx, slow)
 		case apierrors.IsForbidden(err):
-			h.refuse(r.name, err)
+			h.Refuse(r.Name, err)
 			replaced()
 			pause(ctx, slow.Step())
 		case apierrors.IsNotFound(err):
 			pause(ctx, soon.Step())
 		default:
-			h.down(r.name)
-			h.answered(r.name, err)
+			h.Down(r.Name)
+			h.Answered(r.Name, err)
 			pause(ctx, soon.Step())
 		}
 	}
 }
 
 // none says that there is no such resource.
-func (r *resource) none(h *health, replaced func()) {
+func (r *resource) none(h *kubeclient.Health, replaced func()) {
 	// There is nothing in it that it could fail with.
-	_ = r.store.Replace(nil, "")
-	h.up(r.name)
+	_ = r.Store.Replace(nil, "")
+	h.Up(r.Name)
 	replaced()
 }
 
@@ -93,7 +95,7 @@ func (r *resource) served(ctx context.Context) (*rest.RESTClient, error) {
 			return nil, err
 		}
 		for i := range list.APIResources {
-			if list.APIResources[i].Name == r.name {
+			if list.APIResources[i].Name == r.Name {
 				return client, nil
 			}
 		}
@@ -107,7 +109,7 @@ func (r *resource) await(ctx context.Context, slow *wait.Backoff) {
 	begun := time.Now()
 	w, err := r.definition.metadata.Resource(schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
-	}).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + r.name + "." + r.definition.group})
+	}).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + r.Name + "." + r.definition.group})
 	if err != nil {
 		pause(ctx, slow.Step())
 		return
@@ -126,7 +128,7 @@ func (r *resource) await(ctx context.Context, slow *wait.Backoff) {
 			return
 		case e, open := <-w.ResultChan():
 			if time.Since(begun) > retrySlow {
-				*slow = *backoff(retrySlow)
+				*slow = *kubeclient.Backoff(retrySlow)
 			}
 			if !open || e.Type == watch.Error {
 				// As watches do now and then.
@@ -136,7 +138,7 @@ func (r *resource) await(ctx context.Context, slow *wait.Backoff) {
 			if there = e.Type != watch.Deleted; !there {
 				continue
 			}
-			*slow = *backoff(retrySlow)
+			*slow = *kubeclient.Backoff(retrySlow)
 		case <-again:
 		}
 		if client, err := r.served(ctx); client != nil || err != nil {

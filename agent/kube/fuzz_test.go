@@ -21,6 +21,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
+	"github.com/fovea-obs/fovea/internal/kubeclient"
 )
 
 // apiObject is an object of the API, which may come in either form.
@@ -68,7 +69,7 @@ type mirrored struct {
 	services  *service.Table
 	policies  *policy.Table
 	m         *mirror
-	stores    map[string]store
+	stores    map[string]kubeclient.Store
 	now       int64
 	// size is how many bytes all objects have together.
 	size int
@@ -83,9 +84,9 @@ func newMirrored(t *testing.T) *mirrored {
 		cluster: "prod", self: "node1", endpoints: s, judge: s.policies, policy: s.policy, now: func() int64 { return s.now },
 		log: slog.New(slog.DiscardHandler),
 	})
-	s.stores = map[string]store{}
+	s.stores = map[string]kubeclient.Store{}
 	for _, r := range s.m.resources(clients{}) {
-		s.stores[r.name] = r.store
+		s.stores[r.Name] = r.Store
 	}
 	return s
 }
@@ -200,7 +201,7 @@ func FuzzObjects(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second uint8, isJSON bool, a, b []byte) {
 		s := newMirrored(t)
 		var all []apiObject
-		var stores []store
+		var stores []kubeclient.Store
 		for i, raw := range [][]byte{a, b} {
 			kind := kinds[int([]uint8{first, second}[i])%len(kinds)]
 			o := kind.empty()

@@ -16,6 +16,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/policy"
+	"github.com/fovea-obs/fovea/internal/kubeclient"
 )
 
 const (
@@ -72,13 +73,13 @@ type randomCluster struct {
 	oracle
 	endpoints *endpoint.Table
 	judged    *policy.Table
-	stores    map[string]store
+	stores    map[string]kubeclient.Store
 	now       int64
 }
 
 func newRandomCluster(t *testing.T, r *rand.Rand, met map[string]int) *randomCluster {
 	c := &randomCluster{
-		T: t, Rand: r, endpoints: endpoint.NewTable("prod"), stores: map[string]store{}, now: 1,
+		T: t, Rand: r, endpoints: endpoint.NewTable("prod"), stores: map[string]kubeclient.Store{}, now: 1,
 		oracle: oracle{map[string]*corev1.Namespace{}, map[string]*corev1.Pod{}, map[string]*networkingv1.NetworkPolicy{}, map[string]document{}, met},
 	}
 	c.judged = policy.NewTable(c.endpoints)
@@ -87,7 +88,7 @@ func newRandomCluster(t *testing.T, r *rand.Rand, met map[string]int) *randomClu
 		now: func() int64 { return c.now }, log: slog.New(slog.DiscardHandler),
 	})
 	for _, r := range m.resources(clients{}) {
-		c.stores[r.name] = r.store
+		c.stores[r.Name] = r.Store
 	}
 	for _, n := range []string{"a", "b", "c"} {
 		c.setNamespace(n)

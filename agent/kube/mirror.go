@@ -131,6 +131,19 @@ func frontends(all []*serviceObject) map[service.Frontend]service.Name {
 	return of
 }
 
+// name is what an object is called.
+type name struct{ namespace, name string }
+
+func (n name) compare(other name) int {
+	if c := strings.Compare(n.namespace, other.namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(n.name, other.name)
+}
+
+// object is what is kept of an object of the API.
+type object interface{ id() name }
+
 // keeper keeps objects of a kind until they are taken. Its methods are safe for
 // concurrent use.
 type keeper[O object] struct {
@@ -192,11 +205,4 @@ func (k *keeper[O]) take() (all []O, changed bool) {
 		return nil, false
 	}
 	return k.list(), true
-}
-
-func (n name) compare(other name) int {
-	if c := strings.Compare(n.namespace, other.namespace); c != 0 {
-		return c
-	}
-	return strings.Compare(n.name, other.name)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/event"
 	"github.com/fovea-obs/fovea/agent/policy"
+	"github.com/fovea-obs/fovea/internal/kubeclient"
 )
 
 // scenario is a mirror that objects are put into, and what it tells.
@@ -25,7 +26,7 @@ type scenario struct {
 	m      *mirror
 	table  *endpoint.Table
 	judged *policy.Table
-	stores map[string]store
+	stores map[string]kubeclient.Store
 	now    int64
 	seen   []seen
 	out    strings.Builder
@@ -77,9 +78,9 @@ func newScenario() *scenario {
 		cluster: "prod", self: "node1", endpoints: s, judge: s.judged, policy: s.policy,
 		now: func() int64 { return s.now }, log: log,
 	})
-	s.stores = map[string]store{}
+	s.stores = map[string]kubeclient.Store{}
 	for _, r := range s.m.resources(clients{}) {
-		s.stores[r.name] = r.store
+		s.stores[r.Name] = r.Store
 	}
 	return s
 }
@@ -151,7 +152,7 @@ func (s *scenario) command(t *testing.T, d *datadriven.TestData) {
 		for _, o := range objects(t, d.Input) {
 			kept, err := transform(o)
 			check(t, err)
-			all = append(all, listed{kept})
+			all = append(all, kept)
 		}
 		check(t, s.stores[kind].Replace(all, "1"))
 	case "remote":

@@ -16,6 +16,8 @@ import (
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
+	"github.com/fovea-obs/fovea/internal/kubeclient"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 // settle is how long after a change services and nodes are told to the tables:
@@ -50,18 +52,18 @@ type Source struct {
 	c      Config
 	rest   *rest.Config
 	mirror *mirror
-	health *health
+	health *kubeclient.Health
 	synced chan struct{}
 }
 
 // New returns a source that has asked nothing yet. It fails if there is nothing
 // that says how to reach the API.
 func New(c Config) (*Source, error) {
-	config, err := restConfig(c.Kubeconfig)
+	config, err := kubeclient.Config(c.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{c: c, rest: config, synced: make(chan struct{}), health: newHealth(c.Now, c.Log)}
+	s := &Source{c: c, rest: config, synced: make(chan struct{}), health: kubeclient.NewHealth(c.Now, c.Log)}
 	m := mirrorConfig{
 		cluster: c.Cluster, self: c.Node, endpoints: c.Endpoints, policy: c.Events.Policy, now: c.Now, log: c.Log,
 	}
@@ -78,10 +80,10 @@ func (s *Source) Synced() <-chan struct{} { return s.synced }
 // Degraded returns kubernetes while not all was heard yet, or what was heard may
 // be old, and which policies there is no right to see.
 func (s *Source) Degraded() (all []string) {
-	if s.health.degraded() {
+	if s.health.Degraded() {
 		all = append(all, "kubernetes")
 	}
-	for _, r := range s.health.refused() {
+	for _, r := range s.health.Refused() {
 		all = append(all, "no right to list "+r)
 	}
 	return all
@@ -100,13 +102,13 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 	resources := s.mirror.resources(c)
 	for _, r := range resources {
-		s.health.add(r.name)
+		s.health.Add(r.Name)
 	}
 	running.Go(func() {
 		for _, r := range resources {
 			running.Go(func() {
 				r.run(ctx, s.health, func() {
-					s.health.sync(r.name)
+					s.health.Sync(r.Name)
 					s.mirror.poke()
 				})
 			})
@@ -114,7 +116,7 @@ func (s *Source) Run(ctx context.Context) error {
 				continue
 			}
 			select {
-			case <-s.health.heard(r.name):
+			case <-s.health.Heard(r.Name):
 			case <-ctx.Done():
 				return
 			}
@@ -141,7 +143,7 @@ func (s *Source) flush(ctx context.Context) {
 		case <-timer.C:
 			pending = false
 			// Asked before: what was heard until then is told below.
-			all := s.health.synced()
+			all := s.health.Synced()
 			s.tell(s.mirror.take())
 			if all && !synced {
 				synced = true
@@ -171,7 +173,7 @@ func (s *Source) peers(nodes []endpoint.Node) map[string]string {
 	all := make(map[string]string, len(nodes))
 	for _, n := range nodes {
 		if len(n.Addresses) > 0 {
-			all[peer.Name(s.c.Cluster, n.Name)] = joinHostPort(n.Addresses[0], s.c.Port)
+			all[nodename.Name(s.c.Cluster, n.Name)] = joinHostPort(n.Addresses[0], s.c.Port)
 		}
 	}
 	return all

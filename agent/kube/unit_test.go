@@ -1,9 +1,7 @@
 package kube
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,74 +79,6 @@ func TestUnexpected(t *testing.T) {
 	}
 }
 
-func TestHealth(t *testing.T) {
-	now := int64(time.Hour)
-	var log strings.Builder
-	h := newHealth(func() int64 { return now }, slog.New(slog.NewTextHandler(&log, nil)))
-	h.add("pods")
-	h.add("nodes")
-	no := errors.New("connection refused")
-	for i, step := range []struct {
-		do              func()
-		after           int64 // seconds
-		degraded        bool
-		warned, relaxed int
-	}{
-		{func() { h.up("pods"); h.sync("pods") }, 0, true, 0, 0},
-		{func() { h.answered("nodes", no) }, 1, true, 0, 0},
-		{func() { h.answered("nodes", no) }, 5, true, 1, 0},
-		{func() { h.answered("nodes", no) }, 5, true, 1, 0},
-		{func() { h.up("nodes"); h.sync("nodes") }, 0, false, 1, 1},
-		{func() { h.down("pods"); h.answered("pods", no) }, 1, false, 1, 1}, // as watches do
-		{func() { h.up("pods") }, 1, false, 1, 1},
-		{func() { h.down("pods") }, 0, false, 1, 1},
-		{func() {}, 9, true, 1, 1}, // a request that hangs
-		{func() { h.down("nodes"); h.answered("pods", no) }, 4, true, 2, 1},
-		{func() { h.answered("nodes", no); h.up("nodes") }, 0, true, 2, 1},
-		{func() { h.up("pods") }, 0, false, 2, 2},
-	} {
-		now += step.after * int64(time.Second)
-		step.do()
-		warned, relaxed := strings.Count(log.String(), "cannot be followed"), strings.Count(log.String(), "answers again")
-		if h.degraded() != step.degraded || warned != step.warned || relaxed != step.relaxed {
-			t.Errorf("step %d: degraded %v, told %d and %d times", i, h.degraded(), warned, relaxed)
-		}
-	}
-	for _, r := range []string{"pods", "nodes"} {
-		<-h.heard(r)
-	}
-}
-
-// TestRefused has a resource to which there is no right, then is, then is not.
-func TestRefused(t *testing.T) {
-	now := int64(time.Hour)
-	var log strings.Builder
-	h := newHealth(func() int64 { return now }, slog.New(slog.NewTextHandler(&log, nil)))
-	h.add("policies")
-	h.add("pods")
-	h.up("pods")
-	h.sync("pods")
-	no := errors.New("forbidden")
-	for i, step := range []struct {
-		do            func()
-		refused, told int
-		degraded      bool
-	}{
-		{func() {}, 0, 0, true},
-		{func() { h.down("policies"); h.refuse("policies", no); h.sync("policies") }, 1, 1, false},
-		{func() { h.down("policies"); h.refuse("policies", no); h.sync("policies") }, 1, 1, false},
-		{func() { h.down("policies"); h.up("policies"); h.sync("policies") }, 0, 1, false},
-		{func() { h.down("policies"); h.refuse("policies", no) }, 1, 2, false},
-	} {
-		now += int64(time.Minute)
-		step.do()
-		if got, told := h.refused(), strings.Count(log.String(), "does not let"); len(got) != step.refused || told != step.told || h.degraded() != step.degraded {
-			t.Errorf("step %d: refused %v, told %d times, degraded %v", i, got, told, h.degraded())
-		}
-	}
-	<-h.heard("policies")
-}
-
 func TestNoKubeconfig(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	broken := filepath.Join(t.TempDir(), "broken")
@@ -157,8 +87,5 @@ func TestNoKubeconfig(t *testing.T) {
 		if _, err := New(Config{Kubeconfig: path}); err == nil {
 			t.Errorf("%q will do", path)
 		}
-	}
-	if InCluster() {
-		t.Error("this is a pod")
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
-	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 const (
@@ -129,7 +129,7 @@ func (n *namespaces) list(since int64) []*observerpb.Namespace {
 	defer n.mu.Unlock()
 	var out []*observerpb.Namespace
 	for k := range n.seen {
-		if k.cluster == peer.DefaultCluster {
+		if k.cluster == nodename.DefaultCluster {
 			k.cluster = ""
 		}
 		out = append(out, &observerpb.Namespace{Cluster: k.cluster, Namespace: k.namespace})

@@ -19,6 +19,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/policy"
 	"github.com/fovea-obs/fovea/agent/service"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 // Config is what a Server serves and how it names it. History and the tables are
@@ -104,7 +105,7 @@ func New(c Config) *Server {
 		c.Degraded = func() []string { return nil }
 	}
 	if c.Peers == nil {
-		c.Peers = peer.NewNodes(peer.Name(c.Cluster, c.NodeName), c.Address, false)
+		c.Peers = peer.NewNodes(nodename.Name(c.Cluster, c.NodeName), c.Address, false)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -113,7 +114,7 @@ func New(c Config) *Server {
 		c: c,
 		tables: lookup.Tables{
 			Endpoints: c.Endpoints, Services: c.Services, Names: c.Names, Fates: c.Fates, MACs: c.MACs, Policies: c.Policies,
-			Node: peer.Name(c.Cluster, c.NodeName), Version: c.Version, Instance: c.Instance,
+			Node: nodename.Name(c.Cluster, c.NodeName), Version: c.Version, Instance: c.Instance,
 			InterfaceName: c.InterfaceName, ReasonName: c.ReasonName, Symbol: c.Symbol,
 		},
 		namespaces: newNamespaces(c.History, c.Endpoints),

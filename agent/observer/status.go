@@ -11,7 +11,7 @@ import (
 	relaypb "github.com/cilium/cilium/api/v1/relay"
 
 	"github.com/fovea-obs/fovea/agent/history"
-	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 const (
@@ -43,11 +43,11 @@ func (s *Server) GetNodes(context.Context, *observerpb.GetNodesRequest) (*observ
 	nodes := make([]*observerpb.Node, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		node := &observerpb.Node{
-			Name: name, Address: peer.Address(all[name]), State: relaypb.NodeState_UNKNOWN_NODE_STATE, Tls: &observerpb.TLS{},
+			Name: name, Address: nodename.Address(all[name]), State: relaypb.NodeState_UNKNOWN_NODE_STATE, Tls: &observerpb.TLS{},
 		}
 		if s.c.TLS {
 			node.Tls = &observerpb.TLS{
-				Enabled: true, ServerName: peer.ServerName(s.c.Cluster, strings.TrimPrefix(name, s.c.Cluster+"/")),
+				Enabled: true, ServerName: nodename.ServerName(s.c.Cluster, strings.TrimPrefix(name, s.c.Cluster+"/")),
 			}
 		}
 		if name == s.tables.Node {

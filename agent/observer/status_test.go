@@ -13,6 +13,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/agent/peer"
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 // TestRate has a flow every second, after events that were lost in each of so
@@ -205,7 +206,7 @@ func TestNodeWithTLS(t *testing.T) {
 func TestOtherNodes(t *testing.T) {
 	f := newFixture(t)
 	f.config.TLS = true
-	f.config.Peers = peer.NewNodes(peer.Name(f.config.Cluster, f.config.NodeName), "192.0.2.1", false)
+	f.config.Peers = peer.NewNodes(nodename.Name(f.config.Cluster, f.config.NodeName), "192.0.2.1", false)
 	f.config.Peers.Set(map[string]string{"prod/node-2.example.com": "192.0.2.2:4250"})
 	f.restart()
 	r, err := f.server.GetNodes(context.Background(), nil)

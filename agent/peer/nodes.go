@@ -19,9 +19,9 @@ type Nodes struct {
 	changed chan struct{}
 }
 
-// NewNodes returns nodes of which this one alone is known. Name is as of [Name],
-// address host:port. If it is guessed, what [Nodes.Set] says of this node counts
-// more.
+// NewNodes returns nodes of which this one alone is known. Name is as of
+// nodename.Name, address host:port. If it is guessed, what [Nodes.Set] says of this
+// node counts more.
 func NewNodes(name, address string, guessed bool) *Nodes {
 	return &Nodes{
 		self: name, address: address, guessed: guessed,

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,7 +69,7 @@ func TestSelf(t *testing.T) {
 			const node = "node-1.example.com"
 			s := notify(t, Config{
 				NodeName: node, Cluster: c.cluster, TLS: c.tls,
-				Nodes: NewNodes(Name(c.cluster, node), c.address, false),
+				Nodes: NewNodes(nodename.Name(c.cluster, node), c.address, false),
 			})
 			c.want.Type = peerpb.ChangeNotificationType_PEER_ADDED
 			if diff := cmp.Diff(c.want, <-s.sent, protocmp.Transform()); diff != "" {
@@ -130,47 +132,6 @@ func TestGuessedAddress(t *testing.T) {
 		n.Set(map[string]string{"self": "192.0.2.7"})
 		if all, _ := n.All(); all["self"] != want {
 			t.Errorf("guessed %v: got %s, want %s", guessed, all["self"], want)
-		}
-	}
-}
-
-func TestName(t *testing.T) {
-	for _, c := range [][3]string{
-		{"prod", "n", "prod/n"},
-		{"default", "n", "n"},
-		{"", "n", "n"},
-	} {
-		if got := Name(c[0], c[1]); got != c[2] {
-			t.Errorf("Name(%q, %q) = %q, want %q", c[0], c[1], got, c[2])
-		}
-	}
-}
-
-func TestServerName(t *testing.T) {
-	for _, c := range [][3]string{
-		{"prod", "node-1", "node-1.prod.hubble-grpc.cilium.io"},
-		{"", "node-1", "node-1.default.hubble-grpc.cilium.io"},
-		{"eu.prod", "node-1.example.com", "node-1-example-com.eu-prod.hubble-grpc.cilium.io"},
-	} {
-		if got := ServerName(c[0], c[1]); got != c[2] {
-			t.Errorf("ServerName(%q, %q) = %q, want %q", c[0], c[1], got, c[2])
-		}
-	}
-}
-
-func TestAddress(t *testing.T) {
-	for address, want := range map[string]string{
-		"":                 "",
-		"192.0.2.1":        "192.0.2.1:4244",
-		"192.0.2.1:1":      "192.0.2.1:1",
-		"node-1":           "node-1:4244",
-		"fd00::1":          "[fd00::1]:4244",
-		"[fd00::1]":        "[fd00::1]:4244",
-		"[fd00::1]:1":      "[fd00::1]:1",
-		"unix:///run/sock": "unix:///run/sock",
-	} {
-		if got := Address(address); got != want {
-			t.Errorf("Address(%q) = %q, want %q", address, got, want)
 		}
 	}
 }

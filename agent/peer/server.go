@@ -8,6 +8,8 @@ import (
 	peerpb "github.com/cilium/cilium/api/v1/peer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
+
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 // Config tells of the node and of the others.
@@ -69,7 +71,7 @@ func (s *Server) changes(told, all map[string]string) (list []*peerpb.ChangeNoti
 }
 
 func (s *Server) selfFirst(all map[string]string) []string {
-	self := Name(s.c.Cluster, s.c.NodeName)
+	self := nodename.Name(s.c.Cluster, s.c.NodeName)
 	names := slices.Collect(maps.Keys(all))
 	slices.SortFunc(names, func(a, b string) int {
 		switch {
@@ -89,9 +91,9 @@ func (s *Server) selfFirst(all map[string]string) []string {
 // without TLS refuses peers that have one, and a relay with it those that have
 // none.
 func (s *Server) notification(name, address string, t peerpb.ChangeNotificationType) *peerpb.ChangeNotification {
-	n := &peerpb.ChangeNotification{Name: name, Address: Address(address), Type: t}
+	n := &peerpb.ChangeNotification{Name: name, Address: nodename.Address(address), Type: t}
 	if s.c.TLS {
-		n.Tls = &peerpb.TLS{ServerName: ServerName(s.c.Cluster, strings.TrimPrefix(name, s.c.Cluster+"/"))}
+		n.Tls = &peerpb.TLS{ServerName: nodename.ServerName(s.c.Cluster, strings.TrimPrefix(name, s.c.Cluster+"/"))}
 	}
 	return n
 }

@@ -9,6 +9,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -22,7 +23,7 @@ type Object interface {
 
 // Client writes objects. Its methods are safe for concurrent use, and set the
 // object to what the API has then.
-type Client struct{ core, networking *rest.RESTClient }
+type Client struct{ core, discovery, networking *rest.RESTClient }
 
 // NewClient returns one for the cluster that a kubeconfig is for.
 func NewClient(kubeconfig string) (*Client, error) {
@@ -43,15 +44,23 @@ func NewClient(kubeconfig string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	core, networking := rest.CopyConfig(c), rest.CopyConfig(c)
-	core.APIPath, core.GroupVersion = "/api", &corev1.SchemeGroupVersion
-	networking.APIPath, networking.GroupVersion = "/apis", &networkingv1.SchemeGroupVersion
 	var all Client
-	if all.core, err = rest.RESTClientForConfigAndClient(core, http); err != nil {
-		return nil, err
+	for _, g := range []struct {
+		to   **rest.RESTClient
+		path string
+		gv   schema.GroupVersion
+	}{
+		{&all.core, "/api", corev1.SchemeGroupVersion},
+		{&all.discovery, "/apis", discoveryv1.SchemeGroupVersion},
+		{&all.networking, "/apis", networkingv1.SchemeGroupVersion},
+	} {
+		of := rest.CopyConfig(c)
+		of.APIPath, of.GroupVersion = g.path, &g.gv
+		if *g.to, err = rest.RESTClientForConfigAndClient(of, http); err != nil {
+			return nil, err
+		}
 	}
-	all.networking, err = rest.RESTClientForConfigAndClient(networking, http)
-	return &all, err
+	return &all, nil
 }
 
 // Create makes the object, without its status.
@@ -85,6 +94,8 @@ func (c *Client) do(ctx context.Context, verb string, o Object, subresource stri
 		resource = "namespaces"
 	case *corev1.Node:
 		resource = "nodes"
+	case *discoveryv1.EndpointSlice:
+		client, resource = c.discovery, "endpointslices"
 	case *networkingv1.NetworkPolicy:
 		client, resource = c.networking, "networkpolicies"
 	default:

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +34,8 @@ type federation struct {
 	*shop
 	relay *process.Agent
 	nodes map[string]*process.Agent
+	// metrics is the unix socket at which the relay tells them.
+	metrics string
 }
 
 // newFederation gives the agents more options.
@@ -39,7 +46,8 @@ func newFederation(t *testing.T, args ...string) *federation {
 	for _, n := range []*lab.Node{f.near, f.far} {
 		f.nodes[n.Name] = startAgent(t, f.agentConfig(t, n, args...))
 	}
-	f.relay = startRelay(t, f.peers())
+	f.metrics = filepath.Join(t.TempDir(), "metrics.sock")
+	f.relay = startRelay(t, f.peers(), "--metrics-listen-address", "unix://"+f.metrics)
 	return f
 }
 
@@ -59,8 +67,8 @@ func (f *federation) clients() (list []observerpb.ObserverClient) {
 	return list
 }
 
-// startRelay starts a relay that ends in good order with the test.
-func startRelay(t *testing.T, peers []string) *process.Agent {
+// startRelay starts a relay that ends in good order with the test, with more options.
+func startRelay(t *testing.T, peers []string, args ...string) *process.Agent {
 	t.Helper()
 	l := newLog()
 	t.Cleanup(func() {
@@ -68,10 +76,37 @@ func startRelay(t *testing.T, peers []string) *process.Agent {
 			t.Logf("log of the relay:\n%s", l)
 		}
 	})
-	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l)
+	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l, args...)
 	check(t, err)
 	closeLater(t, r.Stop)
 	return r
+}
+
+// metric is one that the relay tells, by its name and labels.
+func (f *federation) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", f.metrics)
+		},
+	}}
+	req, err := http.NewRequestWithContext(testContext(t), http.MethodGet, "http://relay/metrics", nil)
+	check(t, err)
+	r, err := client.Do(req)
+	check(t, err)
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	check(t, err)
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+			v, err := strconv.ParseFloat(value, 64)
+			check(t, err)
+			return v
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
 }
 
 // talk makes connections between the nodes, one after the other.
@@ -132,6 +167,7 @@ func TestRelay(t *testing.T) {
 	f := newFederation(t)
 	f.talk(t, 50)
 	until := f.settle(t)
+	forwarded := 0.0
 	for name, req := range map[string]*observerpb.GetFlowsRequest{
 		"all":   {},
 		"last":  {Number: 20},
@@ -158,6 +194,7 @@ func TestRelay(t *testing.T) {
 			} else if number > 0 {
 				want = want[len(want)-number:]
 			}
+			forwarded += float64(len(got))
 			if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || len(got) == 0 {
 				t.Errorf("%d flows, want %d: %.4000s", len(got), len(want), diff)
 			}
@@ -181,6 +218,16 @@ func TestRelay(t *testing.T) {
 		check(t, err)
 		if n := namespaces.GetNamespaces(); len(n) != 1 || n[0].GetNamespace() != "shop" {
 			t.Errorf("namespaces %v", namespaces)
+		}
+	})
+	t.Run("metrics", func(t *testing.T) {
+		for name, want := range map[string]float64{
+			`fovea_relay_flows_forwarded_total{peer="batched"}`: forwarded, `fovea_relay_flows_forwarded_total{peer="plain"}`: 0,
+			`fovea_relay_peers{state="connected"}`: 2, `fovea_relay_peers{state="unavailable"}`: 0,
+		} {
+			if got := f.metric(t, name); got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
 		}
 	})
 }

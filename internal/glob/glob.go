@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
 const (
@@ -41,9 +43,6 @@ func Name(pattern string) (string, error) {
 	return out.String(), nil
 }
 
-// defaultCluster is the cluster of nodes whose names have none.
-const defaultCluster = "default"
-
 // Node is a pattern for nodes, as Hubble's filters have it: cluster/node or node, in
 // which * stands for anything, as does a part that is empty or missing.
 type Node struct{ anchored *regexp.Regexp }
@@ -76,7 +75,7 @@ func ParseNode(pattern string) (Node, error) {
 // cluster/node, or node in the cluster default.
 func (n Node) Match(name string) bool {
 	if !strings.Contains(name, "/") {
-		name = defaultCluster + "/" + name
+		name = nodename.DefaultCluster + "/" + name
 	}
 	return n.anchored.MatchString(name)
 }

@@ -11,6 +11,8 @@
 // and the time of a handshake are bounded. A stream too many is refused with
 // ResourceExhausted, a connection too many is closed.
 //
+// What is to be seen of all calls, as metrics are, is given to [Config] as an interceptor.
+//
 // [Listen] opens what it serves on, a unix socket or a TCP address, and
 // [Server.Serve] serves until its context ends, then ends all calls and waits
 // for them.

@@ -59,6 +59,10 @@ type Config struct {
 	// MaxConnections the connections of each listener. What is more is refused.
 	// They are 256 and 128 if 0.
 	MaxStreams, MaxConnections int
+	// Unary and Stream, where they are not nil, are around all calls, also those that
+	// are refused.
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
 	// Log gets the panics of handlers, and what was refused; nothing is logged
 	// if it is nil.
 	Log *slog.Logger
@@ -106,6 +110,13 @@ func (s *Server) options(c Config) []grpc.ServerOption {
 	options := limits()
 	if c.TLS != nil {
 		options = append(options, grpc.Creds(&transport{c.TLS, &complaints{to: s.log}}))
+	}
+	// The first is around the others.
+	if c.Unary != nil {
+		options = append(options, grpc.ChainUnaryInterceptor(c.Unary))
+	}
+	if c.Stream != nil {
+		options = append(options, grpc.ChainStreamInterceptor(c.Stream))
 	}
 	return append(options,
 		grpc.ForceServerCodecV2(newCodec()),

@@ -139,6 +139,57 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// TestAround has a call that panics, one that is refused and one of one message seen from
+// outside.
+func TestAround(t *testing.T) {
+	ended := make(chan string, 3)
+	see := func(method string, err error) { ended <- method + " " + status.Code(err).String() }
+	conns, stop := serve(t, Config{
+		MaxStreams: 1,
+		Unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			r, err := next(ctx, req)
+			see(info.FullMethod, err)
+			return r, err
+		},
+		Stream: func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			err := next(srv, s)
+			see(info.FullMethod, err)
+			return err
+		},
+	}, &peers{notify: func(s grpc.ServerStreamingServer[peerpb.ChangeNotification]) error {
+		if err := s.Send(&peerpb.ChangeNotification{}); err != nil {
+			return err
+		}
+		<-s.Context().Done()
+		panic("the handler's mistake")
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, err := peerpb.NewPeerClient(conns[0]).Notify(ctx, &peerpb.NotifyRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() { _, _ = notify(t, conns[1]).Recv() }, "/peer.Peer/Notify ResourceExhausted"},
+		{func() { _, _ = grpc_health_v1.NewHealthClient(conns[1]).Check(t.Context(), nil) }, "/grpc.health.v1.Health/Check OK"},
+		{cancel, "/peer.Peer/Notify Internal"},
+	} {
+		step.do()
+		if got := <-ended; got != step.want {
+			t.Errorf("saw %s, want %s", got, step.want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func notify(t *testing.T, conn *grpc.ClientConn) grpc.ServerStreamingClient[peerpb.ChangeNotification] {
 	t.Helper()
 	stream, err := peerpb.NewPeerClient(conn).Notify(t.Context(), &peerpb.NotifyRequest{})

@@ -64,6 +64,9 @@ type Told struct {
 	// Last is the time of the newest flow or event in it, 0 if there is none: other
 	// responses have times of their own.
 	Last int64
+	// Batched tells that it came as a batch, and Bytes how many it took.
+	Batched bool
+	Bytes   int
 }
 
 // Ask asks a node and hands on what it tells until it has told all, ctx ends, or it
@@ -71,11 +74,12 @@ type Told struct {
 func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Told) error) error {
 	if m.Batched != "" {
 		err := stream(ctx, p, m.Batched, req, true, func(p rpc.Piece) error {
+			n := p.Len()
 			batch, err := readBatch(p)
 			if err != nil {
 				return fmt.Errorf("%w: read a batch: %w", ErrGarbage, err)
 			}
-			t := Told{Batch: batch}
+			t := Told{Batch: batch, Batched: true, Bytes: n}
 			if n := len(batch.Items); n > 0 {
 				t.Last = batch.Items[n-1].Time
 			}
@@ -94,10 +98,10 @@ func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Tol
 		if !happened {
 			// A relay tells of its nodes as it learns of them: what it tells after that
 			// is earlier.
-			return put(Told{Batch: Batch{Items: []Item{{Time: last, Message: p}}}})
+			return put(Told{Batch: Batch{Items: []Item{{Time: last, Message: p}}}, Bytes: p.Len()})
 		}
 		last = max(last, at)
-		return put(Told{Batch: Batch{Items: []Item{{Time: at, Message: p}}}, Last: at})
+		return put(Told{Batch: Batch{Items: []Item{{Time: at, Message: p}}}, Last: at, Bytes: p.Len()})
 	})
 }
 

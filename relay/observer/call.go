@@ -15,6 +15,7 @@ import (
 	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/ask"
 	"github.com/fovea-obs/fovea/relay/merge"
+	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
 
@@ -28,6 +29,8 @@ type call struct {
 	wanted func(node string) bool
 	// states has it told what becomes of nodes, as GetFlows can.
 	states bool
+	// metrics count what passes; nil counts nothing.
+	metrics *metrics.Flows
 
 	s     *Server
 	begun time.Time
@@ -42,6 +45,7 @@ type call struct {
 }
 
 func (c *call) serve(s *Server) error {
+	defer c.metrics.Opened()()
 	ctx, cancel := context.WithCancel(c.stream.Context())
 	c.s, c.begun, c.sources, c.out = s, time.Now(), map[*peers.Peer]*source{}, newWindow(c.req)
 	c.inbox.init()
@@ -171,6 +175,9 @@ func (c *call) take(s *source) error {
 				return err
 			}
 		}
+		if len(t.batch.Items) > 0 {
+			s.class = t.class
+		}
 		c.merge.Put(s.number, t.batch, time.Now())
 	}
 	return nil
@@ -188,20 +195,22 @@ func (c *call) drain() (wait time.Duration, err error) {
 			}
 			return wait, nil
 		}
-		if s := c.numbered[number]; s.took(item.Message.Len()) || c.merge.Queued(number) == 0 {
+		s := c.numbered[number]
+		if s.took(item.Message.Len()) || c.merge.Queued(number) == 0 {
 			c.inbox.free(s)
+			c.followedAt(item.Time)
 		}
 		if c.out.pass(item.Time) {
 			if err := c.flush(); err != nil {
 				return 0, err
 			}
 		}
-		if held, err := c.out.hold(&item.Message); err != nil {
+		if held, err := c.out.hold(&item.Message, s.class); err != nil {
 			return 0, err
 		} else if held {
 			continue
 		}
-		if err := c.send(item.Message); err != nil {
+		if err := c.send(item.Message, s.class); err != nil {
 			return 0, err
 		}
 	}
@@ -210,17 +219,26 @@ func (c *call) drain() (wait time.Duration, err error) {
 
 // flush sends what was held back.
 func (c *call) flush() error {
-	for _, m := range c.out.release() {
-		if err := c.send(rpc.NewPiece(m)); err != nil {
+	for _, h := range c.out.release() {
+		if err := c.send(rpc.NewPiece(h.message), h.class); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *call) send(message rpc.Piece) error {
+func (c *call) send(message rpc.Piece, from metrics.Class) error {
+	c.metrics.Forwarded(from, message.Bytes())
 	c.message = message
 	return c.stream.SendMsg(&c.message)
+}
+
+// followedAt notes how late what is out is, if the request follows and it is new: it is
+// called now and then.
+func (c *call) followedAt(at int64) {
+	if t := time.Unix(0, at); c.req.GetFollow() && t.After(c.begun) {
+		c.metrics.Followed(t)
+	}
 }
 
 func (c *call) status(of state, node string) error {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/fovea-obs/fovea/relay/ask"
+	"github.com/fovea-obs/fovea/relay/metrics"
 )
 
 // maxTold is how much of a source is held before it has to wait, in bytes.
@@ -12,6 +13,8 @@ const maxTold = 128 << 10
 // told is what a source tells: items, or a change of its node's state, or both.
 type told struct {
 	batch ask.Batch
+	// class is how the node tells it.
+	class metrics.Class
 	state state
 	// refused is what the node says of the request, if that is not valid.
 	refused error

@@ -46,7 +46,7 @@ func (s *Server) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStr
 	if err != nil {
 		return err
 	}
-	return s.tell(&call{method: ask.Flows, req: req, stream: stream, wanted: wanted, states: true})
+	return s.tell(&call{method: ask.Flows, req: req, stream: stream, wanted: wanted, states: true, metrics: s.c.Metrics})
 }
 
 // GetAgentEvents sends what happened to the agents of all nodes, in the order of time.

@@ -6,10 +6,11 @@ import (
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 
+	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
 
-// Config of a Server. All fields must be set.
+// Config of a Server. All fields but Metrics must be set.
 type Config struct {
 	Peers *peers.Peers
 	// Name is what the relay calls itself where nodes tell their names.
@@ -24,6 +25,8 @@ type Config struct {
 	// Retry is how long it takes at most until a node that failed is asked again.
 	Retry time.Duration
 	Log   *slog.Logger
+	// Metrics count flows; nil counts nothing.
+	Metrics *metrics.Flows
 }
 
 // Server implements Hubble's Observer service. It is safe for concurrent use.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/ask"
+	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
 
@@ -42,10 +43,11 @@ type source struct {
 	number int
 	cancel context.CancelFunc
 
-	// gone says that the node is, over that it has told all, and taken is how much of
-	// held is not: these are the call's.
+	// gone says that the node is, over that it has told all, taken is how much of held
+	// is not, and class how the node tells: these are the call's.
 	gone, over bool
 	taken      int
+	class      metrics.Class
 
 	// told is what is not taken yet, listed tells whether the inbox knows, and held is
 	// how much there is in all, in bytes: these are the inbox's.
@@ -147,7 +149,11 @@ func (s *source) request() request {
 }
 
 func (s *source) put(ctx context.Context, t ask.Told, up *bool) error {
-	out := told{batch: t.Batch}
+	out := told{batch: t.Batch, class: metrics.Plain}
+	if t.Batched {
+		out.class = metrics.Batched
+	}
+	s.call.metrics.Received(out.class, t.Bytes)
 	if !*up {
 		*up = true
 		out.state = s.change(state{is: relaypb.NodeState_NODE_CONNECTED})

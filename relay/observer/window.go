@@ -9,6 +9,7 @@ import (
 
 	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/ask"
+	"github.com/fovea-obs/fovea/relay/metrics"
 )
 
 // startWait is how long a request that follows waits for the last flows that it asks
@@ -29,10 +30,16 @@ type window struct {
 	begun int64
 	late  <-chan time.Time
 	// held is a ring once it is full, which begins at start.
-	held  [][]byte
+	held  []held
 	start int
 	bytes int
 	sent  uint64
+}
+
+// held is a message that is held back, of a node of a class.
+type held struct {
+	message []byte
+	class   metrics.Class
 }
 
 func newWindow(req request) *window {
@@ -55,7 +62,7 @@ func (w *window) full() bool { return w.first > 0 && w.sent == w.first }
 
 // hold tells whether a message is held back: it is gone then. It fails if that is too much. What is neither a
 // flow nor an event does not count, and is not.
-func (w *window) hold(m *rpc.Piece) (bool, error) {
+func (w *window) hold(m *rpc.Piece, from metrics.Class) (bool, error) {
 	if (w.last > 0 || w.first > 0) && !ask.Happened(m.Bytes()) {
 		return false, nil
 	}
@@ -68,10 +75,10 @@ func (w *window) hold(m *rpc.Piece) (bool, error) {
 	m.Free()
 	w.bytes += len(own)
 	if uint64(len(w.held)) < w.last {
-		w.held = append(w.held, own)
+		w.held = append(w.held, held{own, from})
 	} else {
-		w.bytes -= len(w.held[w.start])
-		w.held[w.start] = own
+		w.bytes -= len(w.held[w.start].message)
+		w.held[w.start] = held{own, from}
 		w.start = (w.start + 1) % len(w.held)
 	}
 	if w.bytes > maxHeld {
@@ -89,7 +96,7 @@ func (w *window) pass(to int64) bool { return w.begun != 0 && w.last > 0 && to >
 func (w *window) due() <-chan time.Time { return w.late }
 
 // release returns what was held back. Nothing is from then on.
-func (w *window) release() (all [][]byte) {
+func (w *window) release() (all []held) {
 	all = append(all, w.held[w.start:]...)
 	all = append(all, w.held[:w.start]...)
 	w.held, w.start, w.last, w.late = nil, 0, 0, nil

@@ -26,7 +26,7 @@ type Tables struct {
 	MACs      *mac.Table
 	Policies  *policy.Table
 
-	// Node is the node's name, as Hubble writes it: see peer.Name.
+	// Node is the node's name, as Hubble writes it: see nodename.Name.
 	Node string
 	// Version of the agent, as clients are told it.
 	Version string

@@ -1,4 +1,4 @@
-package kube
+package kubeclient
 
 import (
 	"fmt"
@@ -8,30 +8,31 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// name is what an object is called.
-type name struct{ namespace, name string }
+// Store is where objects are put: what is kept of them is handed on.
+type Store = cache.TransformingStore
 
-// object is what is kept of an object of the API.
-type object interface{ id() name }
-
-// store is where a Reflector puts objects: what is kept of them is handed on.
-type store = cache.TransformingStore
-
-// typed is a store of one kind of objects. Convert may be given what is kept
-// already.
-type typed[O object] struct {
+// Typed is a store of one kind of objects, of each of which an O is kept.
+type Typed[O any] struct {
 	convert func(any) (O, bool)
 	set     func(O)
 	remove  func(O)
 	replace func([]O)
 }
 
+// NewTyped returns a store that keeps nothing itself. Convert returns what is kept of
+// an object of the API, or that it is of another kind. Set is told what came or
+// changed, remove what went, as it was last, and replace all that there is, in the
+// place of all before.
+func NewTyped[O any](convert func(any) (O, bool), set, remove func(O), replace func([]O)) *Typed[O] {
+	return &Typed[O]{convert, set, remove, replace}
+}
+
 // Transformer returns what turns an object of the API into what is kept of it.
-func (s *typed[O]) Transformer() cache.TransformFunc {
+func (s *Typed[O]) Transformer() cache.TransformFunc {
 	return func(given any) (any, error) { return s.take(given) }
 }
 
-func (s *typed[O]) take(given any) (kept O, err error) {
+func (s *Typed[O]) take(given any) (kept O, err error) {
 	if l, ok := given.(listed); ok {
 		given = l.object
 	}
@@ -46,7 +47,7 @@ func (s *typed[O]) take(given any) (kept O, err error) {
 }
 
 // Add hands on an object that came.
-func (s *typed[O]) Add(given any) error {
+func (s *Typed[O]) Add(given any) error {
 	kept, err := s.take(given)
 	if err == nil {
 		s.set(kept)
@@ -55,10 +56,10 @@ func (s *typed[O]) Add(given any) error {
 }
 
 // Update hands on an object that changed.
-func (s *typed[O]) Update(given any) error { return s.Add(given) }
+func (s *Typed[O]) Update(given any) error { return s.Add(given) }
 
 // Delete hands on an object that went, as it was last.
-func (s *typed[O]) Delete(given any) error {
+func (s *Typed[O]) Delete(given any) error {
 	kept, err := s.take(given)
 	if err == nil {
 		s.remove(kept)
@@ -67,7 +68,7 @@ func (s *typed[O]) Delete(given any) error {
 }
 
 // Replace hands on all the objects that there are.
-func (s *typed[O]) Replace(given []any, _ string) error {
+func (s *Typed[O]) Replace(given []any, _ string) error {
 	all := make([]O, 0, len(given))
 	for _, g := range given {
 		kept, err := s.take(g)
@@ -81,17 +82,17 @@ func (s *typed[O]) Replace(given []any, _ string) error {
 }
 
 // Resync does nothing: nothing is told again.
-func (*typed[O]) Resync() error { return nil }
+func (*Typed[O]) Resync() error { return nil }
 
 // reporting is a store of which it is told when it has all that there is.
 type reporting struct {
-	store
+	Store
 	replaced func()
 }
 
 // Replace is the store's.
 func (r *reporting) Replace(given []any, version string) error {
-	err := r.store.Replace(given, version)
+	err := r.Store.Replace(given, version)
 	if err == nil {
 		r.replaced()
 	}

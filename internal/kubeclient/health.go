@@ -1,4 +1,4 @@
-package kube
+package kubeclient
 
 import (
 	"log/slog"
@@ -11,9 +11,9 @@ import (
 // watches end and are opened again all the time.
 const grace = int64(3 * time.Second)
 
-// health knows which resources are followed. Its methods are safe for concurrent
+// Health knows which resources are followed. Its methods are safe for concurrent
 // use.
-type health struct {
+type Health struct {
 	now func() int64
 	log *slog.Logger
 
@@ -35,20 +35,21 @@ type state struct {
 	refused bool
 }
 
-func newHealth(now func() int64, log *slog.Logger) *health {
-	return &health{now: now, log: log, all: map[string]*state{}}
+// NewHealth returns one of no resources. Now is the time in nanoseconds since 1970.
+func NewHealth(now func() int64, log *slog.Logger) *Health {
+	return &Health{now: now, log: log, all: map[string]*state{}}
 }
 
-// add begins with a resource of which nothing was heard.
-func (h *health) add(resource string) {
+// Add begins with a resource of which nothing was heard.
+func (h *Health) Add(resource string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all[resource] = &state{since: h.now(), heard: make(chan struct{}), open: true}
 }
 
-// heard returns a channel that is closed when all of the resource was heard, or
+// Heard returns a channel that is closed when all of the resource was heard, or
 // a request failed.
-func (h *health) heard(resource string) <-chan struct{} {
+func (h *Health) Heard(resource string) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.all[resource].heard
@@ -61,8 +62,8 @@ func (s *state) hear() {
 	}
 }
 
-// down says that there is no watch.
-func (h *health) down(resource string) {
+// Down says that there is no watch.
+func (h *Health) Down(resource string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.all[resource]; s.since == 0 {
@@ -70,8 +71,8 @@ func (h *health) down(resource string) {
 	}
 }
 
-// up says that there is a watch.
-func (h *health) up(resource string) {
+// Up says that there is a watch.
+func (h *Health) Up(resource string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all[resource].since, h.all[resource].refused = 0, false
@@ -81,8 +82,8 @@ func (h *health) up(resource string) {
 	}
 }
 
-// answered says how a request ended.
-func (h *health) answered(resource string, err error) {
+// Answered says how a request ended.
+func (h *Health) Answered(resource string, err error) {
 	if err == nil {
 		return
 	}
@@ -96,8 +97,8 @@ func (h *health) answered(resource string, err error) {
 	}
 }
 
-// refuse says that there is no right to the resource: nothing will be heard of it.
-func (h *health) refuse(resource string, err error) {
+// Refuse says that there is no right to the resource: nothing will be heard of it.
+func (h *Health) Refuse(resource string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[resource]
@@ -107,8 +108,8 @@ func (h *health) refuse(resource string, err error) {
 	s.since, s.refused = 0, true
 }
 
-// refused are the resources to which there is no right, in order.
-func (h *health) refused() (all []string) {
+// Refused are the resources to which there is no right, in order.
+func (h *Health) Refused() (all []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for resource, s := range h.all {
@@ -120,8 +121,8 @@ func (h *health) refused() (all []string) {
 	return all
 }
 
-// sync says that all was heard of the resource.
-func (h *health) sync(resource string) {
+// Sync says that all was heard of the resource.
+func (h *Health) Sync(resource string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.all[resource]
@@ -129,23 +130,23 @@ func (h *health) sync(resource string) {
 	s.hear()
 }
 
-// synced tells whether all was heard of all resources.
-func (h *health) synced() bool {
+// Synced tells whether all was heard of all resources.
+func (h *Health) Synced() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.all) > 0 && !h.any(func(s *state) bool { return !s.synced })
 }
 
-// degraded tells whether something was not heard yet, or may be old.
-func (h *health) degraded() bool {
+// Degraded tells whether something was not heard yet, or may be old.
+func (h *Health) Degraded() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.all) == 0 || h.any(func(s *state) bool { return !s.synced || h.overdue(s) })
 }
 
-func (h *health) overdue(s *state) bool { return s.since != 0 && h.now()-s.since >= grace }
+func (h *Health) overdue(s *state) bool { return s.since != 0 && h.now()-s.since >= grace }
 
-func (h *health) any(is func(*state) bool) bool {
+func (h *Health) any(is func(*state) bool) bool {
 	for _, s := range h.all {
 		if is(s) {
 			return true

@@ -1,4 +1,5 @@
-package peer
+// Package nodename knows how Hubble names nodes, and where their agents are.
+package nodename
 
 import (
 	"net"
