@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	relaypb "github.com/cilium/cilium/api/v1/relay"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// view is what a client sees that follows through a relay.
+type view struct {
+	mu      sync.Mutex
+	changed chan struct{}
+	flows   map[string][]sighting // by node
+	told    []telling
+	lost    uint64
+	err     error // of the stream, once it ended
+}
+
+// sighting is a flow: when it was, and when the client had it.
+type sighting struct {
+	uuid     string
+	at, came time.Time
+}
+
+// telling is what was told of a node, and when.
+type telling struct {
+	node  string
+	state relaypb.NodeState
+	why   string
+	came  time.Time
+}
+
+// follow has a client follow the beats, from when flows of all members come until the
+// test ends.
+func (c *cluster) follow(t *testing.T) *view {
+	t.Helper()
+	v := &view{changed: make(chan struct{}), flows: map[string][]sighting{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := c.relay.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Whitelist: beats()})
+	check(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			r, err := stream.Recv()
+			v.take(r, err)
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	for _, m := range c.members {
+		v.awaitFlow(t, m, time.Time{})
+	}
+	return v
+}
+
+func (v *view) take(r *observerpb.GetFlowsResponse, err error) {
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	close(v.changed)
+	v.changed = make(chan struct{})
+	v.err = err
+	for _, n := range r.GetNodeStatus().GetNodeNames() {
+		v.told = append(v.told, telling{n, r.GetNodeStatus().GetStateChange(), r.GetNodeStatus().GetMessage(), now})
+	}
+	v.lost += r.GetLostEvents().GetNumEventsLost()
+	if f := r.GetFlow(); f != nil {
+		v.flows[r.GetNodeName()] = append(v.flows[r.GetNodeName()], sighting{f.GetUuid(), r.GetTime().AsTime(), now})
+	}
+}
+
+// await waits until something is so, and looks when anything came.
+func (v *view) await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		v.mu.Lock()
+		ok, changed, err := is(), v.changed, v.err
+		v.mu.Unlock()
+		if ok {
+			return
+		}
+		check(t, err)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("there was not %s; told was %v", what, v.tellings(time.Time{}))
+		}
+	}
+}
+
+// awaitFlow waits for a flow of a member to come after a time, and returns the first.
+func (v *view) awaitFlow(t *testing.T, m *member, after time.Time) (got sighting) {
+	t.Helper()
+	v.await(t, "a flow of "+m.Name, func() bool {
+		list := v.flows[m.Name]
+		i := slices.IndexFunc(list, func(s sighting) bool { return s.came.After(after) })
+		if i >= 0 {
+			got = list[i]
+		}
+		return i >= 0
+	})
+	return got
+}
+
+// awaitTold waits until a state of a node is told after a time, and returns the first.
+func (v *view) awaitTold(t *testing.T, node string, after time.Time, states ...relaypb.NodeState) (got telling) {
+	t.Helper()
+	v.await(t, fmt.Sprintf("%v of %s", states, node), func() bool {
+		i := slices.IndexFunc(v.told, func(s telling) bool {
+			return s.node == node && s.came.After(after) && slices.Contains(states, s.state)
+		})
+		if i >= 0 {
+			got = v.told[i]
+		}
+		return i >= 0
+	})
+	return got
+}
+
+// tellings are all that came after a time.
+func (v *view) tellings(after time.Time) (list []telling) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.told {
+		if s.came.After(after) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// figures are what a client saw of a node.
+type figures struct {
+	flows int
+	// gap is the longest time for which no flow came, and pause that for which none
+	// was: it is of what the test does, and of the machine. lag is the longest that a
+	// flow was under way.
+	gap, pause, lag time.Duration
+	// lost are those that the agent has and that did not come, doubled those that came
+	// more than once.
+	lost, doubled int
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%d flows, longest gap %v (of the flows themselves %v), longest on its way %v, %d lost, %d doubled",
+		f.flows, f.gap.Round(time.Millisecond), f.pause.Round(time.Millisecond), f.lag.Round(time.Millisecond), f.lost, f.doubled)
+}
+
+// of returns the figures of a member: gaps and lags since a time, and losses from its
+// first flow to now.
+func (v *view) of(t *testing.T, m *member, since time.Time) figures {
+	t.Helper()
+	until := time.Now()
+	v.await(t, "later flows of "+m.Name, func() bool {
+		list := v.flows[m.Name]
+		return len(list) > 0 && list[len(list)-1].at.After(until)
+	})
+	v.mu.Lock()
+	list := slices.Clone(v.flows[m.Name])
+	v.mu.Unlock()
+	var f figures
+	seen := map[string]bool{}
+	before := sighting{at: since, came: since}
+	for _, s := range list {
+		if seen[s.uuid] {
+			f.doubled++
+		}
+		seen[s.uuid] = true
+		if s.came.Before(since) {
+			continue
+		}
+		f.flows++
+		f.gap, f.lag = max(f.gap, s.came.Sub(before.came)), max(f.lag, s.came.Sub(s.at))
+		f.pause = max(f.pause, s.at.Sub(before.at))
+		before = s
+	}
+	has, _ := all(t, m.agent.Client, &observerpb.GetFlowsRequest{
+		Whitelist: beats(), Since: timestamppb.New(list[0].at), Until: timestamppb.New(until),
+	})
+	for _, r := range has {
+		if u := r.GetFlow().GetUuid(); u != "" && !seen[u] {
+			f.lost++
+		}
+	}
+	return f
+}
