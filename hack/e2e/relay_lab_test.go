@@ -208,12 +208,7 @@ func beat(t *testing.T, from, to *lab.Pod) {
 				return
 			case <-tick.C:
 			}
-			c, err := from.DialUDP(context.Background(), netip.AddrPortFrom(to.IPv4, beatPort))
-			if err == nil {
-				_, err = c.Write([]byte("beat"))
-				err = errors.Join(err, c.Close())
-			}
-			if err != nil {
+			if err := sendOne(from, netip.AddrPortFrom(to.IPv4, beatPort)); err != nil {
 				done <- err
 				return
 			}
@@ -223,6 +218,16 @@ func beat(t *testing.T, from, to *lab.Pod) {
 		close(stop)
 		return <-done
 	})
+}
+
+// sendOne sends a datagram from a port of its own.
+func sendOne(from *lab.Pod, to netip.AddrPort) error {
+	c, err := from.DialUDP(context.Background(), to)
+	if err != nil {
+		return err
+	}
+	_, err = c.Write([]byte("beat"))
+	return errors.Join(err, c.Close())
 }
 
 // beats are the flows that tell of what beat sends.
