@@ -30,10 +30,16 @@ var ErrSilent = errors.New("it does not answer")
 // ends, or it fails, of which err tells. Put may take its time: the node waits then.
 // No End is put.
 func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.GetFlowsRequest, put func(merge.Batch) error) error {
+	shape := response()
 	err := stream(ctx, conn, foveapb.Batches_GetFlows_FullMethodName, req, true, func(b []byte) error {
 		batch, err := readBatch(b)
 		if err != nil {
 			return fmt.Errorf("read a batch: %w", err)
+		}
+		for _, i := range batch.Items {
+			if err := shape.check(i.Message, 0); err != nil {
+				return fmt.Errorf("read a response: %w", err)
+			}
 		}
 		return put(batch)
 	})
@@ -42,6 +48,9 @@ func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.G
 	}
 	return stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, withTime(req), false, func(b []byte) error {
 		at, err := timeOf(b)
+		if err == nil {
+			err = shape.check(b, 0)
+		}
 		if err != nil {
 			return fmt.Errorf("read a response: %w", err)
 		}

@@ -2,5 +2,6 @@
 //
 // Agents of ours are asked for batches (package foveapb); who does not know these is
 // asked as any Hubble server. Of a response only the time is looked for, and where it
-// is told between the fields that a client asks for.
+// is told between the fields that a client asks for. What no client could read is not
+// handed on, as it would end all that the client reads.
 package ask
