@@ -13,6 +13,7 @@ import (
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	relaypb "github.com/cilium/cilium/api/v1/relay"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fovea-obs/fovea/internal/rpc"
@@ -38,6 +39,7 @@ func testRubbish(t *testing.T, c *cluster) {
 		{"no-batch", func(t *testing.T) string { return sendAlways(t, true, []byte(noMessage)) }},
 		{"cut-batch", func(t *testing.T) string { return sendAlways(t, true, batchOf(t, []byte("cut"), 70)) }},
 		{"no-response", func(t *testing.T) string { return sendAlways(t, true, batchOf(t, []byte(noMessage), len(noMessage))) }},
+		{"no-flow", func(t *testing.T) string { return sendAlways(t, true, batchOf(t, noFlow(t), len(noFlow(t)))) }},
 		{"no-response-hubble", func(t *testing.T) string { return sendAlways(t, false, []byte(noMessage)) }},
 	} {
 		t.Run(peer.name, func(t *testing.T) {
@@ -146,6 +148,15 @@ func sendAlways(t *testing.T, batches bool, message []byte) (address string) {
 		return <-done
 	})
 	return address
+}
+
+// noFlow is a response whose flow is no message.
+func noFlow(t *testing.T) []byte {
+	t.Helper()
+	m, err := proto.Marshal(&observerpb.GetFlowsResponse{NodeName: "no-flow"})
+	check(t, err)
+	m = protowire.AppendTag(m, 1, protowire.BytesType) // flow
+	return protowire.AppendBytes(m, []byte(noMessage))
 }
 
 // batchOf is a batch of one response, which is said to be of a size.

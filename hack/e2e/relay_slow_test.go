@@ -25,10 +25,11 @@ const (
 	// port.
 	floodPort  = 7008
 	floodFlows = 4000
-	// slowReaders is how many clients do not read, and each may cost the relay so much
-	// memory: with three nodes, twice what it may have on its way from each.
+	// slowReaders is how many clients do not read, and slowReader what each may cost the
+	// relay in bytes: of each of three nodes two batches of 60 KiB, the one behind them,
+	// and 256 KiB that the node may send before those are taken, and as much garbage.
 	slowReaders = 16
-	slowReader  = 3 << 20
+	slowReader  = 2 * 3 * (3*60 + 256) << 10
 )
 
 // flooded are the flows of the flood.
@@ -60,6 +61,7 @@ func testSlowReaders(t *testing.T, c *cluster) {
 	}
 	// Some ports are used twice, which is one connection.
 	want := len(c.members) * floodFlows * 2 * 9 / 10
+	// Flows that end later are told once more, later.
 	number, took := read()
 	for deadline := time.Now().Add(10 * time.Second); number < want && time.Now().Before(deadline); {
 		number, took = read()
@@ -83,7 +85,7 @@ func testSlowReaders(t *testing.T, c *cluster) {
 		check(t, err)
 	}
 	for range 3 {
-		if again, took := read(); again != number {
+		if again, took := read(); again < number {
 			t.Errorf("beside clients that do not read another got %d flows, want %d", again, number)
 		} else {
 			t.Logf("beside %d clients that do not read they are read in %v", slowReaders, took.Round(time.Millisecond))
@@ -96,7 +98,7 @@ func testSlowReaders(t *testing.T, c *cluster) {
 	}
 	v.holds(t, begun, "", c.members)
 	// One reads after all.
-	if last, _ := readAll(t, slow); last != number {
+	if last, _ := readAll(t, slow); last < number {
 		t.Errorf("who read late got %d flows, want %d", last, number)
 	}
 }
