@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,11 +57,18 @@ func TestRelayFaults(t *testing.T) {
 	}
 }
 
+// failed are the states of nodes that cannot be asked.
+func failed() []relaypb.NodeState {
+	return []relaypb.NodeState{relaypb.NodeState_NODE_UNAVAILABLE, relaypb.NodeState_NODE_ERROR}
+}
+
 // ordeal is a fault of a node that ends.
 type ordeal struct {
 	begin     func(*testing.T)
 	meanwhile func(t *testing.T, v *view, begun time.Time)
 	end       func(*testing.T)
+	// forgets says that the agent has lost what it knew of the time before.
+	forgets bool
 }
 
 // suffer has the last member suffer, and checks that the client is told, that the other
@@ -72,7 +80,7 @@ func (c *cluster) suffer(t *testing.T, o ordeal) {
 	bad, others := c.bad(), c.others()
 	begun := time.Now()
 	o.begin(t)
-	told := v.awaitTold(t, bad.Name, begun, relaypb.NodeState_NODE_UNAVAILABLE)
+	told := v.awaitTold(t, bad.Name, begun, failed()...)
 	t.Logf("told as unavailable after %v: %q", told.came.Sub(begun).Round(time.Millisecond), told.why)
 	if told.why == "" || told.came.Sub(begun) > isolation+scheduling {
 		t.Errorf("told %+v, %v after its fault began", told, told.came.Sub(begun))
@@ -90,8 +98,8 @@ func (c *cluster) suffer(t *testing.T, o ordeal) {
 	}
 	own := v.of(t, bad, ended)
 	t.Logf("%s itself: %v", bad.Name, own)
-	if own.lost > 0 || own.doubled > 0 {
-		t.Errorf("of %s itself %d flows were lost, and %d doubled", bad.Name, own.lost, own.doubled)
+	if own.lost > 0 || own.doubled > 0 || (own.gaps == 1) != o.forgets {
+		t.Errorf("of %s itself %d flows were lost, %d doubled, and %d gaps told", bad.Name, own.lost, own.doubled, own.gaps)
 	}
 	v.holds(t, begun, bad.Name, others)
 }
@@ -105,8 +113,8 @@ func (v *view) holds(t *testing.T, begun time.Time, bad string, others []*member
 		if f.gap > isolation+scheduling+f.pause || f.lag > isolation+scheduling {
 			t.Errorf("flows of %s were held up for %v, and %v on their way", m.Name, f.gap, f.lag)
 		}
-		if f.lost > 0 || f.doubled > 0 {
-			t.Errorf("of %s %d flows were lost, and %d doubled", m.Name, f.lost, f.doubled)
+		if f.lost > 0 || f.doubled > 0 || f.gaps > 0 {
+			t.Errorf("of %s %d flows were lost, %d doubled, and %d gaps told", m.Name, f.lost, f.doubled, f.gaps)
 		}
 	}
 	tellings := v.tellings(begun)
@@ -119,7 +127,7 @@ func (v *view) holds(t *testing.T, begun time.Time, bad string, others []*member
 }
 
 func testKilled(t *testing.T, c *cluster) {
-	c.suffer(t, ordeal{begin: c.bad().kill, end: c.bad().start})
+	c.suffer(t, ordeal{begin: c.bad().kill, end: c.bad().start, forgets: true})
 }
 
 func testFrozen(t *testing.T, c *cluster) {
@@ -211,7 +219,7 @@ func (c *cluster) answers(t *testing.T, without string) {
 	named := false
 	for _, r := range others {
 		s := r.GetNodeStatus()
-		named = named || s.GetStateChange() == relaypb.NodeState_NODE_UNAVAILABLE && s.GetNodeNames()[0] == without && s.GetMessage() != ""
+		named = named || slices.Contains(failed(), s.GetStateChange()) && s.GetNodeNames()[0] == without && s.GetMessage() != ""
 	}
 	if took > unaryWithin || len(flows) != 20 || !named {
 		t.Errorf("the last 20 flows: %d after %v, with %v", len(flows), took, others)

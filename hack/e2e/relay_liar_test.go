@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ const (
 	outWithin = 200 * time.Millisecond
 	// liarHas is how many flows a liar has from before it was asked.
 	liarHas = 50
+	// busyEach is how many flows a node that is busy has at once, of busyBytes.
+	busyEach, busyBytes = 60, 600
 )
 
 // liar is a node whose clock is wrong. It is of this process: all agents of a machine
@@ -33,14 +36,16 @@ type liar struct {
 	observerpb.UnimplementedObserverServer
 	name string
 	off  time.Duration
-	born time.Time
+	// each is how many flows there are at once, padded has as many bytes more in each.
+	each, padded int
+	born         time.Time
 }
 
 // newLiar has one join until the test ends, which tells batches and how far it is, as
 // agents do, or single flows, as Hubble's servers do.
-func (c *cluster) newLiar(t *testing.T, name string, off time.Duration, batches bool) {
+func (c *cluster) newLiar(t *testing.T, l *liar, batches bool) {
 	t.Helper()
-	l := &liar{name: name, off: off, born: time.Now()}
+	l.born = time.Now()
 	socket := filepath.Join(t.TempDir(), "liar.sock")
 	at, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	check(t, err)
@@ -50,19 +55,19 @@ func (c *cluster) newLiar(t *testing.T, name string, off time.Duration, batches 
 			foveapb.RegisterBatchesServer(s, lyingBatches{l: l})
 		}
 	})
-	c.roster.join(name, "unix://"+socket, "")
-	t.Cleanup(func() { c.roster.leave(name) })
+	c.roster.join(l.name, "unix://"+socket, "")
+	t.Cleanup(func() { c.roster.leave(l.name) })
 }
 
 func (l *liar) response(at time.Time) *observerpb.GetFlowsResponse {
 	return &observerpb.GetFlowsResponse{
 		NodeName: l.name, Time: timestamppb.New(at),
-		ResponseTypes: &observerpb.GetFlowsResponse_Flow{Flow: &flowpb.Flow{Time: timestamppb.New(at), NodeName: l.name}},
+		ResponseTypes: &observerpb.GetFlowsResponse_Flow{Flow: &flowpb.Flow{Time: timestamppb.New(at), NodeName: l.name, Summary: strings.Repeat(".", l.padded)}},
 	}
 }
 
 // tell has flows sent, of the past or from now on, and that there are none before a time.
-func (l *liar) tell(ctx context.Context, req *observerpb.GetFlowsRequest, send func(at time.Time) error) error {
+func (l *liar) tell(ctx context.Context, req *observerpb.GetFlowsRequest, send func(...time.Time) error) error {
 	if !req.GetFollow() {
 		first := 0
 		if n := int(req.GetNumber()); n > 0 {
@@ -82,7 +87,11 @@ func (l *liar) tell(ctx context.Context, req *observerpb.GetFlowsRequest, send f
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			if err := send(now.Add(l.off)); err != nil {
+			var times []time.Time
+			for i := range l.each {
+				times = append(times, now.Add(l.off+time.Duration(i)))
+			}
+			if err := send(times...); err != nil {
 				return err
 			}
 		}
@@ -94,7 +103,14 @@ func (l *liar) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStrea
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}
-	return l.tell(stream.Context(), req, func(at time.Time) error { return stream.Send(l.response(at)) })
+	return l.tell(stream.Context(), req, func(times ...time.Time) error {
+		for _, at := range times {
+			if err := stream.Send(l.response(at)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 type lyingBatches struct {
@@ -107,14 +123,20 @@ func (b lyingBatches) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.Serv
 	if err := stream.Send(&foveapb.Batch{}); err != nil {
 		return err
 	}
-	return b.l.tell(stream.Context(), req, func(at time.Time) error {
-		m, err := proto.Marshal(b.l.response(at))
-		if err != nil {
-			return err
+	return b.l.tell(stream.Context(), req, func(times ...time.Time) error {
+		out, before := &foveapb.Batch{}, int64(0)
+		for _, at := range times {
+			m, err := proto.Marshal(b.l.response(at))
+			if err != nil {
+				return err
+			}
+			out.Responses = append(out.Responses, m...)
+			out.Sizes = append(out.Sizes, uint32(len(m)))
+			out.Times = append(out.Times, at.UnixNano()-before)
+			before = at.UnixNano()
 		}
-		return stream.Send(&foveapb.Batch{
-			Responses: m, Sizes: []uint32{uint32(len(m))}, Times: []int64{at.UnixNano()}, Watermark: at.UnixNano(),
-		})
+		out.Watermark = before
+		return stream.Send(out)
 	})
 }
 
@@ -128,11 +150,14 @@ func testClocks(t *testing.T, c *cluster) {
 	}{
 		{"past", -clockOff, true}, {"future", clockOff, true}, {"past-hubble", -clockOff, false}, {"future-hubble", clockOff, false},
 	}
+	// Its clock is right, but what waits for others is much.
+	busy := &liar{name: "busy", each: busyEach, padded: busyBytes}
+	c.newLiar(t, busy, true)
 	v := c.follow(t)
 	for _, l := range liars {
 		t.Run(l.name, func(t *testing.T) {
 			begun := time.Now()
-			c.newLiar(t, l.name, l.off, l.batches)
+			c.newLiar(t, &liar{name: l.name, off: l.off, each: 1}, l.batches)
 			v.awaitTold(t, l.name, begun, relaypb.NodeState_NODE_CONNECTED)
 			v.await(t, "100 flows of "+l.name, func() bool { return len(v.flows[l.name]) >= 100 })
 			for _, m := range c.members {
@@ -141,6 +166,11 @@ func testClocks(t *testing.T, c *cluster) {
 				if f.lag > outWithin+scheduling || f.lost > 0 || f.doubled > 0 {
 					t.Errorf("beside it, %s: %v", m.Name, f)
 				}
+			}
+			if lag := v.lagOf(busy.name, begun); lag > outWithin+scheduling {
+				t.Errorf("beside it, flows of a busy node were on their way for %v", lag)
+			} else {
+				t.Logf("%s: longest on its way %v", busy.name, lag.Round(time.Millisecond))
 			}
 			for _, number := range []uint64{0, 20} {
 				asked := time.Now()

@@ -47,7 +47,7 @@ func testRubbish(t *testing.T, c *cluster) {
 			begun := time.Now()
 			c.roster.join(peer.name, address, "")
 			t.Cleanup(func() { c.roster.leave(peer.name) })
-			told := v.awaitTold(t, peer.name, begun, relaypb.NodeState_NODE_UNAVAILABLE, relaypb.NodeState_NODE_ERROR)
+			told := v.awaitTold(t, peer.name, begun, failed()...)
 			t.Logf("told as %v after %v: %q", told.state, told.came.Sub(begun).Round(time.Millisecond), told.why)
 			if told.why == "" || told.came.Sub(begun) > isolation+scheduling {
 				t.Errorf("told %+v, %v after it joined", told, told.came.Sub(begun))

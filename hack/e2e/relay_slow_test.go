@@ -26,10 +26,11 @@ const (
 	floodPort  = 7008
 	floodFlows = 4000
 	// slowReaders is how many clients do not read, and slowReader what each may cost the
-	// relay in bytes: of each of three nodes two batches of 60 KiB, the one behind them,
-	// and 256 KiB that the node may send before those are taken, and as much garbage.
+	// relay in bytes: of each of three nodes some 600 KiB, which are what a relay holds
+	// itself and the 256 KiB that the node may send before that is taken, and as much
+	// garbage.
 	slowReaders = 16
-	slowReader  = 2 * 3 * (3*60 + 256) << 10
+	slowReader  = 4 << 20
 )
 
 // flooded are the flows of the flood.

@@ -19,8 +19,8 @@ type view struct {
 	changed chan struct{}
 	flows   map[string][]sighting // by node
 	told    []telling
-	lost    uint64
-	err     error // of the stream, once it ended
+	gaps    map[string]int // how often it was told that flows of a node were lost
+	err     error          // of the stream, once it ended
 }
 
 // sighting is a flow: when it was, and when the client had it.
@@ -41,7 +41,7 @@ type telling struct {
 // test ends.
 func (c *cluster) follow(t *testing.T) *view {
 	t.Helper()
-	v := &view{changed: make(chan struct{}), flows: map[string][]sighting{}}
+	v := &view{changed: make(chan struct{}), flows: map[string][]sighting{}, gaps: map[string]int{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	stream, err := c.relay.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Whitelist: beats()})
 	check(t, err)
@@ -76,7 +76,9 @@ func (v *view) take(r *observerpb.GetFlowsResponse, err error) {
 	for _, n := range r.GetNodeStatus().GetNodeNames() {
 		v.told = append(v.told, telling{n, r.GetNodeStatus().GetStateChange(), r.GetNodeStatus().GetMessage(), now})
 	}
-	v.lost += r.GetLostEvents().GetNumEventsLost()
+	if r.GetLostEvents() != nil {
+		v.gaps[r.GetNodeName()]++
+	}
 	if f := r.GetFlow(); f != nil {
 		v.flows[r.GetNodeName()] = append(v.flows[r.GetNodeName()], sighting{f.GetUuid(), r.GetTime().AsTime(), now})
 	}
@@ -151,13 +153,13 @@ type figures struct {
 	// flow was under way.
 	gap, pause, lag time.Duration
 	// lost are those that the agent has and that did not come, doubled those that came
-	// more than once.
-	lost, doubled int
+	// more than once. gaps is how often it was told that some were lost.
+	lost, doubled, gaps int
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%d flows, longest gap %v (of the flows themselves %v), longest on its way %v, %d lost, %d doubled",
-		f.flows, f.gap.Round(time.Millisecond), f.pause.Round(time.Millisecond), f.lag.Round(time.Millisecond), f.lost, f.doubled)
+	return fmt.Sprintf("%d flows, longest gap %v (of the flows themselves %v), longest on its way %v, %d lost, %d doubled, %d gaps told",
+		f.flows, f.gap.Round(time.Millisecond), f.pause.Round(time.Millisecond), f.lag.Round(time.Millisecond), f.lost, f.doubled, f.gaps)
 }
 
 // of returns the figures of a member: gaps and lags since a time, and losses from its
@@ -170,9 +172,8 @@ func (v *view) of(t *testing.T, m *member, since time.Time) figures {
 		return len(list) > 0 && list[len(list)-1].at.After(until)
 	})
 	v.mu.Lock()
-	list := slices.Clone(v.flows[m.Name])
+	list, f := slices.Clone(v.flows[m.Name]), figures{gaps: v.gaps[m.Name]}
 	v.mu.Unlock()
-	var f figures
 	seen := map[string]bool{}
 	before := sighting{at: since, came: since}
 	for _, s := range list {
@@ -197,4 +198,16 @@ func (v *view) of(t *testing.T, m *member, since time.Time) figures {
 		}
 	}
 	return f
+}
+
+// lagOf is the longest that a flow of a node was under way of those that came since a time.
+func (v *view) lagOf(node string, since time.Time) (lag time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.flows[node] {
+		if s.came.After(since) {
+			lag = max(lag, s.came.Sub(s.at))
+		}
+	}
+	return lag
 }
