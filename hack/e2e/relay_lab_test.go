@@ -1,31 +1,18 @@
 package e2e
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
-
-	flowpb "github.com/cilium/cilium/api/v1/flow"
 
 	"github.com/fovea-obs/fovea/hack/lab"
 	"github.com/fovea-obs/fovea/hack/pki"
 	"github.com/fovea-obs/fovea/hack/process"
 )
 
-const (
-	// beatPort is where pods send a datagram to each beatEvery, for the tests of faults:
-	// what is told of it is how clients see that a node is told of.
-	beatPort  = 7007
-	beatEvery = 20 * time.Millisecond
-	// agentPort is where agents serve.
-	agentPort = 4244
-)
+// agentPort is where agents serve.
+const agentPort = 4244
 
 // cluster is nodes whose agents serve over the network with TLS, and a relay in a pod of
 // a node of its own, as in a cluster: what is between them can fail. On each of the
@@ -66,20 +53,13 @@ func newCluster(t *testing.T) *cluster {
 	edge, err := c.lab.AddNode("edge")
 	check(t, err)
 	c.at = c.addPod(t, edge, lab.PodSpec{Name: "relay"})
-	started := make([]error, len(c.members))
-	var wg sync.WaitGroup
-	for i, m := range c.members {
+	for _, m := range c.members {
 		m.files = newIdentityFiles(t, c.authority)
 		m.files.replace(t, c.authority, pki.Request{Names: []string{m.serverName()}})
 		m.config = c.agentConfig(t, m.Node, "--listen-address", m.address(), "--history", "32MiB",
 			"--tls-cert-file", m.files.cert, "--tls-key-file", m.files.key, "--tls-client-ca-files", m.files.authority)
 		closeLater(t, m.stop)
-		ctx := testContext(t)
-		wg.Go(func() { started[i] = m.begin(ctx) })
-	}
-	wg.Wait()
-	check(t, errors.Join(started...))
-	for _, m := range c.members {
+		m.start(t)
 		pods := m.Pods()
 		beat(t, pods[0], pods[1])
 		c.roster.join(m.Name, m.address(), m.serverName())
@@ -119,18 +99,11 @@ func (m *member) address() string { return netip.AddrPortFrom(m.IPv4, agentPort)
 // serverName is what the agent's certificate is for.
 func (m *member) serverName() string { return m.Name + ".default.hubble-grpc.cilium.io" }
 
-// begin starts the agent.
-func (m *member) begin(ctx context.Context) error {
-	a, err := process.Start(ctx, m.config)
-	if err == nil {
-		m.agent = a
-	}
-	return err
-}
-
 func (m *member) start(t *testing.T) {
 	t.Helper()
-	check(t, m.begin(testContext(t)))
+	a, err := process.Start(testContext(t), m.config)
+	check(t, err)
+	m.agent = a
 }
 
 // stop ends the agent in good order, if there is one.
@@ -160,77 +133,4 @@ func (m *member) freeze(t *testing.T) (thaw func(*testing.T)) {
 	thaw = func(t *testing.T) { check(t, syscall.Kill(pid, syscall.SIGCONT)) }
 	t.Cleanup(func() { thaw(t) })
 	return thaw
-}
-
-// part has all packets between a member and the relay lost on their way, in both
-// directions and with no word to either, until what is returned is called.
-func (c *cluster) part(t *testing.T, m *member) (heal func(*testing.T)) {
-	t.Helper()
-	here, err := c.at.AddDrop(lab.Drop{Source: netip.PrefixFrom(m.IPv4, 32), Hook: lab.Input})
-	check(t, err)
-	there, err := m.AddDrop(lab.Drop{Source: netip.PrefixFrom(c.at.IPv4, 32), Hook: lab.Input})
-	check(t, err)
-	return func(t *testing.T) {
-		check(t, errors.Join(here.Remove(), there.Remove()))
-	}
-}
-
-// cut has the connections between a member and the relay reset.
-func (c *cluster) cut(t *testing.T, m *member) {
-	t.Helper()
-	r, err := m.AddDrop(lab.Drop{
-		Source: netip.PrefixFrom(c.at.IPv4, 32), Protocol: lab.TCP, Port: agentPort, Hook: lab.Input, Action: lab.Reset,
-	})
-	check(t, err)
-	// The relay has something to say all the time.
-	for n := uint64(0); n == 0; {
-		n, err = r.Packets()
-		check(t, err)
-	}
-	check(t, r.Remove())
-}
-
-// beat sends datagrams from one pod to another until the test ends, each from another
-// port: of each its first end is told, and its last.
-func beat(t *testing.T, from, to *lab.Pod) {
-	t.Helper()
-	sink, err := lab.ServeUDPSink(to.NS, fmt.Sprintf(":%d", beatPort))
-	check(t, err)
-	closeLater(t, sink.Close)
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() {
-		tick := time.NewTicker(beatEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				done <- nil
-				return
-			case <-tick.C:
-			}
-			if err := sendOne(from, netip.AddrPortFrom(to.IPv4, beatPort)); err != nil {
-				done <- err
-				return
-			}
-		}
-	}()
-	closeLater(t, func() error {
-		close(stop)
-		return <-done
-	})
-}
-
-// sendOne sends a datagram from a port of its own.
-func sendOne(from *lab.Pod, to netip.AddrPort) error {
-	c, err := from.DialUDP(context.Background(), to)
-	if err != nil {
-		return err
-	}
-	_, err = c.Write([]byte("beat"))
-	return errors.Join(err, c.Close())
-}
-
-// beats are the flows that tell of what beat sends.
-func beats() []*flowpb.FlowFilter {
-	return []*flowpb.FlowFilter{{Protocol: []string{"udp"}, DestinationPort: []string{fmt.Sprint(beatPort)}}}
 }

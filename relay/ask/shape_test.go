@@ -37,7 +37,7 @@ func aFlow() *observerpb.GetFlowsResponse {
 			Interface:          &flowpb.NetworkInterface{Index: 5, Name: "veth-client"},
 			EventType:          &flowpb.CiliumEventType{Type: 4, SubType: 5},
 			IsReply:            wrapperspb.Bool(false), TrafficDirection: flowpb.TrafficDirection_EGRESS,
-			Summary: "TCP Flags: SYN", NodeLabels: []string{"a=b"},
+			NodeLabels: []string{"a=b"},
 		}},
 	}
 }
