@@ -190,4 +190,6 @@ func testClocks(t *testing.T, c *cluster) {
 		})
 		v.awaitTold(t, l.name, time.Time{}, relaypb.NodeState_NODE_GONE)
 	}
+	c.roster.leave(busy.name)
+	v.awaitTold(t, busy.name, time.Time{}, relaypb.NodeState_NODE_GONE)
 }
