@@ -22,8 +22,13 @@ import (
 	"github.com/fovea-obs/fovea/hack/lab"
 )
 
-// stopTimeout is how long an agent may take to end in good order.
-const stopTimeout = 10 * time.Second
+const (
+	// startTimeout is how long an agent may take until it serves: the kernel looks at its
+	// programs for seconds, and for longer where others want its cores too.
+	startTimeout = 50 * time.Second
+	// stopTimeout is how long it may take to end in good order.
+	stopTimeout = 10 * time.Second
+)
 
 // Config says which agent to start. Program, Node and Dir are required.
 type Config struct {
@@ -116,7 +121,7 @@ func (a *Agent) begin(ctx context.Context) error {
 
 // ready waits until the agent says that it serves.
 func (a *Agent) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	go func() {
 		select {
