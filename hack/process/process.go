@@ -22,8 +22,13 @@ import (
 	"github.com/fovea-obs/fovea/hack/lab"
 )
 
-// stopTimeout is how long an agent may take to end in good order.
-const stopTimeout = 10 * time.Second
+const (
+	// startTimeout is how long an agent may take until it serves: the kernel looks at its
+	// programs for seconds, and for longer where others want its cores too.
+	startTimeout = 50 * time.Second
+	// stopTimeout is how long it may take to end in good order.
+	stopTimeout = 10 * time.Second
+)
 
 // Config says which agent to start. Program, Node and Dir are required.
 type Config struct {
@@ -129,7 +134,7 @@ func (a *Agent) serves(ctx context.Context) (bool, error) {
 
 // await waits until the agent is ready.
 func (a *Agent) await(ctx context.Context, ready func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	go func() {
 		select {

@@ -11,6 +11,7 @@ import (
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -37,13 +38,15 @@ type Method struct {
 	// Plain is the gRPC method of Hubble's API, Batched that by which agents of ours
 	// tell the same in batches; empty if there is none.
 	Plain, Batched string
+	// response is an empty one.
+	response proto.Message
 }
 
 // Flows are asked for by GetFlows, the others by the calls that are named so.
 var (
-	Flows       = Method{observerpb.Observer_GetFlows_FullMethodName, foveapb.Batches_GetFlows_FullMethodName}
-	AgentEvents = Method{Plain: observerpb.Observer_GetAgentEvents_FullMethodName}
-	DebugEvents = Method{Plain: observerpb.Observer_GetDebugEvents_FullMethodName}
+	Flows       = Method{observerpb.Observer_GetFlows_FullMethodName, foveapb.Batches_GetFlows_FullMethodName, (*observerpb.GetFlowsResponse)(nil)}
+	AgentEvents = Method{observerpb.Observer_GetAgentEvents_FullMethodName, "", (*observerpb.GetAgentEventsResponse)(nil)}
+	DebugEvents = Method{observerpb.Observer_GetDebugEvents_FullMethodName, "", (*observerpb.GetDebugEventsResponse)(nil)}
 )
 
 // Request is that of a Method.
@@ -70,14 +73,21 @@ type Told struct {
 }
 
 // Ask asks a node and hands on what it tells until it has told all, ctx ends, or it
-// fails, of which err tells. Put may take its time: the node waits then. No End is put.
+// fails, of which err tells. Put may take its time: the node waits then. No End is put. The
+// first may be of nothing: the node has begun to answer.
 func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Told) error) error {
+	some := checker{into: m.response.ProtoReflect().New().Interface()}
 	if m.Batched != "" {
-		err := stream(ctx, p, m.Batched, req, true, func(p rpc.Piece) error {
+		err := stream(ctx, p, m.Batched, req, true, func() error { return nil }, func(p rpc.Piece) error {
 			n := p.Len()
 			batch, err := readBatch(p)
 			if err != nil {
 				return fmt.Errorf("%w: read a batch: %w", ErrGarbage, err)
+			}
+			for _, i := range batch.Items {
+				if err := some.check(i.Message.Bytes()); err != nil {
+					return fmt.Errorf("%w: read a response: %w", ErrGarbage, err)
+				}
 			}
 			t := Told{Batch: batch, Batched: true, Bytes: n}
 			if n := len(batch.Items); n > 0 {
@@ -90,8 +100,11 @@ func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Tol
 		}
 	}
 	last := int64(0)
-	return stream(ctx, p, m.Plain, withTime(req), false, func(p rpc.Piece) error {
+	return stream(ctx, p, m.Plain, withTime(req), false, func() error { return put(Told{}) }, func(p rpc.Piece) error {
 		at, happened, err := timeOf(p.Bytes())
+		if err == nil {
+			err = some.check(p.Bytes())
+		}
 		if err != nil {
 			return fmt.Errorf("%w: read a response: %w", ErrGarbage, err)
 		}
@@ -121,9 +134,11 @@ func withTime(req Request) Request {
 	return out
 }
 
-// stream calls a method and takes each message. A stream that beats is never silent
-// for long; of another that follows nobody knows.
-func stream(ctx context.Context, p *peers.Peer, method string, req Request, beats bool, take func(rpc.Piece) error) error {
+// stream calls a method and takes each message, from when it has begun. A stream that beats
+// is never silent for long; of another that follows nobody knows.
+func stream(
+	ctx context.Context, p *peers.Peer, method string, req Request, beats bool, begun func() error, take func(rpc.Piece) error,
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(Silence, func() { cancel(ErrSilent) })
@@ -138,9 +153,11 @@ func stream(ctx context.Context, p *peers.Peer, method string, req Request, beat
 	}
 	if err == nil {
 		// Servers tell their headers before anything else.
-		header, e := s.Header()
-		err = e
-		p.Heard(header)
+		var header metadata.MD
+		if header, err = s.Header(); err == nil && header != nil {
+			p.Heard(header)
+			err = begun()
+		}
 	}
 	var m rpc.Raw
 	defer m.Close()

@@ -125,8 +125,8 @@ func (m *Merge[M]) longest() (since time.Time) {
 
 // Next returns the next item and the source that it is of, if it is time for it. If
 // it is not, wait is how long that takes if no source tells more, 0 if that alone
-// changes nothing.
-func (m *Merge[M]) Next(now time.Time) (i Item[M], source int, wait time.Duration, ok bool) {
+// changes nothing. In a hurry an item does not wait for patience to end.
+func (m *Merge[M]) Next(now time.Time, hurry bool) (i Item[M], source int, wait time.Duration, ok bool) {
 	number, key := m.heads.least()
 	if key == never {
 		return Item[M]{}, 0, 0, false
@@ -136,7 +136,7 @@ func (m *Merge[M]) Next(now time.Time) (i Item[M], source int, wait time.Duratio
 		if m.patience == 0 {
 			return Item[M]{}, 0, 0, false
 		}
-		if left := m.patience - now.Sub(m.longest()); left > 0 && m.items <= m.most {
+		if left := m.patience - now.Sub(m.longest()); left > 0 && m.items <= m.most && !hurry {
 			return Item[M]{}, 0, left, false
 		}
 	}

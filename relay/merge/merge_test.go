@@ -99,7 +99,7 @@ func number(t *testing.T, s string) int64 {
 func drain(m *Merge[[]byte], now time.Time) string {
 	var out strings.Builder
 	for {
-		i, source, wait, ok := m.Next(now)
+		i, source, wait, ok := m.Next(now, false)
 		if !ok {
 			switch passed := m.Passed(); {
 			case m.Ended():
@@ -153,7 +153,7 @@ func TestOrder(t *testing.T) {
 				m.Put(i, b, time.Unix(0, 0))
 			}
 			for {
-				item, _, _, ok := m.Next(time.Unix(0, 0))
+				item, _, _, ok := m.Next(time.Unix(0, 0), false)
 				if !ok {
 					break
 				}
@@ -190,7 +190,7 @@ func BenchmarkNext(b *testing.B) {
 			}
 			b.ResetTimer()
 			for range b.N {
-				item, source, _, ok := m.Next(time.Time{})
+				item, source, _, ok := m.Next(time.Time{}, false)
 				if !ok {
 					b.Fatal("nothing")
 				}

@@ -186,9 +186,10 @@ func (c *call) take(s *source) error {
 // drain sends what is out. Wait is how long it takes until there is more if no node
 // tells more, 0 if that alone changes nothing.
 func (c *call) drain() (wait time.Duration, err error) {
-	now := time.Now()
+	// Who waits for room is not held up by those who say nothing.
+	now, full := time.Now(), c.inbox.isFull()
 	for !c.out.full() {
-		item, number, wait, ok := c.merge.Next(now)
+		item, number, wait, ok := c.merge.Next(now, full)
 		if !ok {
 			if c.out.pass(c.merge.Passed()) {
 				return 0, c.flush()
@@ -197,7 +198,7 @@ func (c *call) drain() (wait time.Duration, err error) {
 		}
 		s := c.numbered[number]
 		if s.took(item.Message.Len()) || c.merge.Queued(number) == 0 {
-			c.inbox.free(s)
+			full = c.inbox.free(s)
 			c.followedAt(item.Time)
 		}
 		if c.out.pass(item.Time) {

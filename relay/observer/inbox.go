@@ -34,7 +34,9 @@ type inbox struct {
 	mu      sync.Mutex
 	room    *sync.Cond
 	sources []*source
-	closed  bool
+	// over is how many sources hold more than maxTold.
+	over   int
+	closed bool
 }
 
 func (i *inbox) init() {
@@ -47,8 +49,12 @@ func (i *inbox) init() {
 func (i *inbox) put(s *source, t told) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	before := s.held
 	for _, item := range t.batch.Items {
 		s.held += item.Message.Len()
+	}
+	if before <= maxTold && s.held > maxTold {
+		i.over++
 	}
 	if n := len(s.told); n > 0 && s.told[n-1].plain() && t.plain() {
 		last := &s.told[n-1].batch
@@ -89,16 +95,26 @@ func (i *inbox) of(s *source) []told {
 	return list
 }
 
-// free has room for as much of a source as was taken of it.
-func (i *inbox) free(s *source) {
+// free has room for as much of a source as was taken of it, and returns whether one still
+// waits for room.
+func (i *inbox) free(s *source) (full bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	waits := s.held > maxTold
 	s.held -= s.taken
 	s.taken = 0
-	if waits {
+	if waits && s.held <= maxTold {
+		i.over--
 		i.room.Broadcast()
 	}
+	return i.over > 0
+}
+
+// isFull tells whether a source waits for room.
+func (i *inbox) isFull() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.over > 0
 }
 
 // close has nobody wait any more.

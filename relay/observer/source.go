@@ -153,7 +153,9 @@ func (s *source) put(ctx context.Context, t ask.Told, up *bool) error {
 	if t.Batched {
 		out.class = metrics.Batched
 	}
-	s.call.metrics.Received(out.class, t.Bytes)
+	if t.Bytes > 0 {
+		s.call.metrics.Received(out.class, t.Bytes)
+	}
 	if !*up {
 		*up = true
 		out.state = s.change(state{is: relaypb.NodeState_NODE_CONNECTED})
