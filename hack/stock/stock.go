@@ -31,6 +31,17 @@ func Hubble(ctx context.Context) (string, error) {
 	})
 }
 
+// HubbleRelay returns the path of Hubble's own relay, built as Hubble is.
+func HubbleRelay(ctx context.Context) (string, error) {
+	dir, version, err := module("hubble", cilium)
+	if err != nil {
+		return "", err
+	}
+	return build(ctx, dir, program{
+		what: "Hubble's relay " + version, name: "hubble-relay-" + version, path: "github.com/cilium/cilium/hubble-relay",
+	})
+}
+
 // Upstream returns the path of hack/hubble/upstream, which has Hubble's server
 // in it. It is built when its source or what it needs has changed, as Hubble is.
 func Upstream(ctx context.Context) (string, error) {
