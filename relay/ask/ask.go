@@ -40,13 +40,33 @@ func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.G
 	if status.Code(err) != codes.Unimplemented {
 		return err
 	}
-	return stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, withTime(req), false, func(b []byte) error {
+	return single(ctx, conn, withTime(req), put)
+}
+
+// single asks a node that tells one flow a message.
+func single(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.GetFlowsRequest, put func(merge.Batch) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	g, putting := newGather(put), make(chan error, 1)
+	go func() {
+		err := g.run(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		putting <- err
+	}()
+	err := stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, req, false, func(b []byte) error {
 		at, err := timeOf(b)
 		if err != nil {
 			return fmt.Errorf("read a response: %w", err)
 		}
-		return put(merge.Batch{Items: []merge.Item{{Time: at, Message: b}}})
+		return g.add(ctx, merge.Item{Time: at, Message: b})
 	})
+	g.close()
+	if failed := <-putting; failed != nil {
+		return failed
+	}
+	return err
 }
 
 // withTime has the time told and the node's name, which Hubble's servers leave out if
