@@ -88,9 +88,28 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 
 // Raw is a message as it came over the wire. A client receives into a *Raw in place of
 // a message if it calls with [RawCodec].
+//
+// A Raw is for one stream, message after message: small ones are in chunks of memory,
+// each of which stays for as long as any of its messages. Its zero value is ready.
 type Raw struct {
 	// Bytes are the receiver's.
 	Bytes []byte
+
+	// chunk has room for messages to come.
+	chunk []byte
+}
+
+func (r *Raw) unmarshal(data mem.BufferSlice) {
+	n := data.Len()
+	if n > chunkSize/4 {
+		r.Bytes = data.Materialize()
+		return
+	}
+	if n > len(r.chunk) {
+		r.chunk = make([]byte, chunkSize)
+	}
+	r.Bytes, r.chunk = r.chunk[:n:n], r.chunk[n:]
+	data.CopyTo(r.Bytes)
 }
 
 // RawCodec is a codec for clients that receive a [Raw]; all else it leaves to the codec
@@ -102,7 +121,7 @@ type rawCodec struct{ encoding.CodecV2 }
 // Unmarshal implements [encoding.CodecV2].
 func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if r, ok := v.(*Raw); ok {
-		r.Bytes = data.Materialize()
+		r.unmarshal(data)
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)

@@ -107,13 +107,13 @@ func stream(
 		// Servers tell their headers before anything else.
 		_, err = s.Header()
 	}
+	var m rpc.Raw
 	for err == nil {
 		if !beats && req.GetFollow() {
 			silent.Stop()
 		} else {
 			silent.Reset(Silence)
 		}
-		var m rpc.Raw
 		if err = s.RecvMsg(&m); err == nil {
 			silent.Stop()
 			err = take(m.Bytes)
