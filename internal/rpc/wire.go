@@ -97,12 +97,29 @@ type Raw struct {
 
 	// chunk has room for messages to come.
 	chunk []byte
+	// spent is the memory of a large message, of large.
+	spent *[]byte
+	large *sync.Pool
 }
 
-func (r *Raw) unmarshal(data mem.BufferSlice) {
+// largeSize is how much memory a large message has, if that is enough.
+const largeSize = 64 << 10
+
+func (r *Raw) unmarshal(data mem.BufferSlice, large *sync.Pool) {
 	n := data.Len()
-	if n > chunkSize/4 {
+	r.spent, r.large = nil, large
+	if n > largeSize {
 		r.Bytes = data.Materialize()
+		return
+	}
+	if n > chunkSize/4 {
+		b, ok := large.Get().(*[]byte)
+		if !ok {
+			made := make([]byte, largeSize)
+			b = &made
+		}
+		r.Bytes, r.spent = (*b)[:n:n], b
+		data.CopyTo(r.Bytes)
 		return
 	}
 	if n > len(r.chunk) {
@@ -112,16 +129,30 @@ func (r *Raw) unmarshal(data mem.BufferSlice) {
 	data.CopyTo(r.Bytes)
 }
 
-// RawCodec is a codec for clients that receive a [Raw]; all else it leaves to the codec
-// of gRPC.
-func RawCodec() encoding.CodecV2 { return rawCodec{encoding.GetCodecV2(proto.Name)} }
+// Release returns what gives the memory of the message back for another, to be called
+// when nobody looks at it any more, or never. It is nil if that is of no use.
+func (r *Raw) Release() func() {
+	if r.spent == nil {
+		return nil
+	}
+	b, large := r.spent, r.large
+	return func() { large.Put(b) }
+}
 
-type rawCodec struct{ encoding.CodecV2 }
+// RawCodec is a codec for clients that receive a [Raw]; all else it leaves to the codec
+// of gRPC. Those who share one use each other's memory again.
+func RawCodec() encoding.CodecV2 { return rawCodec{encoding.GetCodecV2(proto.Name), &sync.Pool{}} }
+
+type rawCodec struct {
+	encoding.CodecV2
+	// large has memory of large messages that was given back.
+	large *sync.Pool
+}
 
 // Unmarshal implements [encoding.CodecV2].
 func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if r, ok := v.(*Raw); ok {
-		r.unmarshal(data)
+		r.unmarshal(data, c.large)
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -143,5 +144,48 @@ func TestWireCopies(t *testing.T) {
 	// The list of buffers is one, and a chunk now and then.
 	if n > 1 {
 		t.Errorf("%v allocations for a message", n)
+	}
+}
+
+// TestRawKeeps what was received before, of any size, until it is given back.
+func TestRawKeeps(t *testing.T) {
+	c, r := RawCodec(), &Raw{}
+	receive := func(i, size int) []byte {
+		t.Helper()
+		if err := c.Unmarshal(mem.BufferSlice{mem.SliceBuffer(bytes.Repeat([]byte{byte(i)}, size))}, r); err != nil {
+			t.Fatal(err)
+		}
+		return r.Bytes
+	}
+	sizes := []int{0, 1, 500, chunkSize / 4, chunkSize, chunkSize, largeSize, largeSize + 1, 500, chunkSize}
+	var got [][]byte
+	for i, size := range sizes {
+		got = append(got, receive(i, size))
+	}
+	for i, size := range sizes {
+		if !bytes.Equal(got[i], bytes.Repeat([]byte{byte(i)}, size)) {
+			t.Errorf("message %d, of %d bytes, is another now", i, size)
+		}
+	}
+}
+
+// TestRawAllocates little: small messages share memory, and that of large ones is used
+// again.
+func TestRawAllocates(t *testing.T) {
+	c := RawCodec()
+	for _, size := range []int{500, chunkSize} {
+		r, data := &Raw{}, mem.BufferSlice{mem.SliceBuffer(make([]byte, size))}
+		n := testing.AllocsPerRun(1000, func() {
+			if err := c.Unmarshal(data, r); err != nil {
+				t.Fatal(err)
+			}
+			if release := r.Release(); release != nil {
+				release()
+			}
+		})
+		// That of what gives it back.
+		if n > 1 {
+			t.Errorf("%v allocations for a message of %d bytes", n, size)
+		}
 	}
 }

@@ -27,14 +27,15 @@ const Silence = 2 * time.Second
 var ErrSilent = errors.New("it does not answer")
 
 // Flows asks a node for flows and hands on what it tells until it has told all, ctx
-// ends, or it fails, of which err tells. Put may take its time: the node waits then.
+// ends, or it fails, of which err tells. The connection's codec is a [rpc.RawCodec]. Put may take its time: the node waits then.
 // No End is put.
 func Flows(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.GetFlowsRequest, put func(merge.Batch) error) error {
-	err := stream(ctx, conn, foveapb.Batches_GetFlows_FullMethodName, req, true, func(b []byte) error {
-		batch, err := readBatch(b)
+	err := stream(ctx, conn, foveapb.Batches_GetFlows_FullMethodName, req, true, func(m *rpc.Raw) error {
+		batch, err := readBatch(m.Bytes)
 		if err != nil {
 			return fmt.Errorf("read a batch: %w", err)
 		}
+		batch.Release = m.Release()
 		return put(batch)
 	})
 	if status.Code(err) != codes.Unimplemented {
@@ -55,12 +56,12 @@ func single(ctx context.Context, conn grpc.ClientConnInterface, req *observerpb.
 		}
 		putting <- err
 	}()
-	err := stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, req, false, func(b []byte) error {
-		at, err := timeOf(b)
+	err := stream(ctx, conn, observerpb.Observer_GetFlows_FullMethodName, req, false, func(m *rpc.Raw) error {
+		at, err := timeOf(m.Bytes)
 		if err != nil {
 			return fmt.Errorf("read a response: %w", err)
 		}
-		return g.add(ctx, merge.Item{Time: at, Message: b})
+		return g.add(ctx, merge.Item{Time: at, Message: m.Bytes})
 	})
 	g.close()
 	if failed := <-putting; failed != nil {
@@ -89,14 +90,13 @@ func withTime(req *observerpb.GetFlowsRequest) *observerpb.GetFlowsRequest {
 // for long; of another that follows nobody knows.
 func stream(
 	ctx context.Context, conn grpc.ClientConnInterface, method string, req *observerpb.GetFlowsRequest, beats bool,
-	take func([]byte) error,
+	take func(*rpc.Raw) error,
 ) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(Silence, func() { cancel(ErrSilent) })
 	defer silent.Stop()
-	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method,
-		grpc.ForceCodecV2(rpc.RawCodec()))
+	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
 	if err == nil {
 		err = s.SendMsg(req)
 	}
@@ -116,7 +116,7 @@ func stream(
 		}
 		if err = s.RecvMsg(&m); err == nil {
 			silent.Stop()
-			err = take(m.Bytes)
+			err = take(&m)
 		}
 	}
 	switch {

@@ -20,12 +20,17 @@ type Batch struct {
 	Mark int64
 	// End says that nothing at all comes after them.
 	End bool
+	// Release, if it is not nil, is called when the messages of all items are used: when
+	// the next item is asked for after the last of them was out.
+	Release func()
 	// Away says that the source is not to be waited for until it tells more.
 	Away bool
 }
 
 // Merge is for one goroutine.
 type Merge struct {
+	// release is that of the items that were out last.
+	release func()
 	// patience is how long an item waits for sources without marks; for ever if 0.
 	patience time.Duration
 	sources  []source
@@ -45,8 +50,9 @@ type source struct {
 
 // queued is a batch's items that are left, which came at a time.
 type queued struct {
-	items []Item
-	since time.Time
+	items   []Item
+	since   time.Time
+	release func()
 }
 
 // New returns a merge of no sources. One with patience has an item out after so long.
@@ -68,7 +74,7 @@ func (m *Merge) Put(number int, b Batch, now time.Time) {
 	}
 	empty := len(s.queue) == 0
 	if len(b.Items) > 0 {
-		s.queue = append(s.queue, queued{b.Items, now})
+		s.queue = append(s.queue, queued{b.Items, now, b.Release})
 		s.mark = max(s.mark, b.Items[len(b.Items)-1].Time)
 	}
 	if b.Mark != 0 {
@@ -117,10 +123,14 @@ func (m *Merge) longest() (since time.Time) {
 	return since
 }
 
-// Next returns the next item and the source that it is of, if it is time for it. If
+// Next returns the next item, whose message is valid until the next call, and the source that it is of, if it is time for it. If
 // it is not, wait is how long that takes if no source tells more, 0 if that alone
 // changes nothing.
 func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok bool) {
+	if m.release != nil {
+		m.release()
+		m.release = nil
+	}
 	number, key := m.heads.least()
 	if key == never {
 		return Item{}, 0, 0, false
@@ -137,6 +147,7 @@ func (m *Merge) Next(now time.Time) (i Item, source int, wait time.Duration, ok 
 	first := &s.queue[0]
 	i = first.items[0]
 	if first.items = first.items[1:]; len(first.items) == 0 {
+		m.release = first.release
 		s.queue = s.queue[1:]
 	}
 	m.expose(number)

@@ -200,3 +200,16 @@ func BenchmarkNext(b *testing.B) {
 		})
 	}
 }
+
+// TestRelease gives a batch back when its last item is used, and no sooner.
+func TestRelease(t *testing.T) {
+	m := New(0)
+	number, released := m.Add(), 0
+	m.Put(number, Batch{Items: []Item{{Time: 1}, {Time: 2}}, Release: func() { released++ }}, time.Unix(0, 0))
+	for i, want := range []int{0, 0, 1, 1} {
+		m.Next(time.Unix(0, 0))
+		if released != want {
+			t.Errorf("after call %d it was released %d times, want %d", i, released, want)
+		}
+	}
+}

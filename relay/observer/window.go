@@ -1,6 +1,7 @@
 package observer
 
 import (
+	"bytes"
 	"time"
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
@@ -27,7 +28,7 @@ type window struct {
 	// is 0 for others.
 	begun int64
 	late  <-chan time.Time
-	// held is a ring once it is full, which begins at start.
+	// held are copies of messages, a ring once it is full, which begins at start.
 	held  [][]byte
 	start int
 	bytes int
@@ -60,10 +61,10 @@ func (w *window) hold(i merge.Item) (bool, error) {
 	}
 	w.bytes += len(i.Message)
 	if uint64(len(w.held)) < w.last {
-		w.held = append(w.held, i.Message)
+		w.held = append(w.held, bytes.Clone(i.Message))
 	} else {
 		w.bytes -= len(w.held[w.start])
-		w.held[w.start] = i.Message
+		w.held[w.start] = append(w.held[w.start][:0], i.Message...)
 		w.start = (w.start + 1) % len(w.held)
 	}
 	if w.bytes > maxHeld {

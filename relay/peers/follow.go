@@ -18,7 +18,7 @@ const defaultPort = "4244"
 // Follow has the peers be those that a Peer service tells of, until ctx ends. While the
 // service is away they stay as they are.
 func Follow(ctx context.Context, p *Peers, service string, log *slog.Logger) error {
-	conn, err := dial(Node{Address: service}, p.credentials)
+	conn, err := dial(Node{Address: service}, p.credentials, p.codec)
 	if err != nil {
 		return fmt.Errorf("peer-service: %q is not valid: %w", service, err)
 	}

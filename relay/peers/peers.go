@@ -17,6 +17,9 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
 // Node is a node's agent.
@@ -40,7 +43,7 @@ const (
 	goneAfter = 10 * time.Second
 )
 
-// Peer is a node with a connection.
+// Peer is a node with a connection, whose codec is a [rpc.RawCodec].
 type Peer struct {
 	Node
 	Conn *grpc.ClientConn
@@ -56,6 +59,8 @@ type Credentials func(serverName string) credentials.TransportCredentials
 // Peers are the nodes at present. Its methods are safe for concurrent use.
 type Peers struct {
 	credentials Credentials
+	// codec is that of all connections.
+	codec encoding.CodecV2
 
 	mu      sync.Mutex
 	byName  map[string]*Peer
@@ -65,7 +70,7 @@ type Peers struct {
 
 // New returns no peers, to which it will connect with c.
 func New(c Credentials) *Peers {
-	return &Peers{credentials: c, byName: map[string]*Peer{}, changed: make(chan struct{})}
+	return &Peers{credentials: c, codec: rpc.RawCodec(), byName: map[string]*Peer{}, changed: make(chan struct{})}
 }
 
 // Set says which nodes there are, in place of all said before. It fails for those
@@ -85,7 +90,7 @@ func (p *Peers) Set(nodes []Node) error {
 			next[n.Name] = old
 			continue
 		}
-		conn, err := dial(n, p.credentials)
+		conn, err := dial(n, p.credentials, p.codec)
 		if err != nil {
 			failed = fmt.Errorf("node %q at %q: %w", n.Name, n.Address, err)
 			continue
@@ -123,8 +128,8 @@ func (p *Peers) Close() {
 	p.closed = true
 }
 
-// dial connects with TLS but to unix sockets, as agents serve these without.
-func dial(n Node, c Credentials) (*grpc.ClientConn, error) {
+// dial connects with a codec, and with TLS but to unix sockets, as agents serve these without.
+func dial(n Node, c Credentials, codec encoding.CodecV2) (*grpc.ClientConn, error) {
 	transport, target := insecure.NewCredentials(), n.Address
 	if !strings.HasPrefix(target, "unix:") {
 		host, _, err := net.SplitHostPort(target)
@@ -143,6 +148,7 @@ func dial(n Node, c Credentials) (*grpc.ClientConn, error) {
 			MinConnectTimeout: dialTimeout,
 		}),
 		grpc.WithContextDialer(dialTCP),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec)),
 		grpc.WithReadBufferSize(readBuffer),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(2*window),
 	)
