@@ -185,16 +185,19 @@ func endpointsFile(pods []*lab.Pod) string {
 }
 
 // residentMiB is a process's resident memory.
-func residentMiB(pid int) (float64, error) {
+func residentMiB(pid int) (float64, error) { return memoryMiB(pid, "VmRSS") }
+
+// memoryMiB is a process's memory of a kind, by its name in the process's status.
+func memoryMiB(pid int, kind string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read the agent's memory: %w", err)
+		return 0, fmt.Errorf("read the memory of a process: %w", err)
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if f := strings.Fields(lines.Text()); len(f) > 1 && f[0] == "VmRSS:" {
+		if f := strings.Fields(lines.Text()); len(f) > 1 && f[0] == kind+":" {
 			kib, err := strconv.ParseFloat(f[1], 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, errors.New("the agent's memory is not told")
+	return 0, errors.New("the memory of a process is not told")
 }

@@ -2,7 +2,7 @@
 // a line: {"name", "value", "unit", "baseline", "baseline_value", "ratio"}.
 // Machines are noisy: value and baseline are measured in turn, in the same run,
 // and the ratio is the median of the turns' ratios. It needs root, and builds
-// Hubble's own server once, to compare with.
+// Hubble's own server and relay once, to compare with.
 package main
 
 import (
@@ -47,6 +47,10 @@ var benchmarks = [...]benchmark{
 	{"history.bytes_per_flow", benchBytesPerFlow},
 	{"query", benchQuery},
 	{"stream", benchStream},
+	{"relay.cpu", benchRelay},
+	{"relay.follow", benchRelayFollow},
+	{"relay.hang", benchRelayHang},
+	{"relay.peers", benchRelayPeers},
 	{"datapath.throughput", benchThroughput},
 	{"agent.rss", benchRSS},
 	{"kube", benchKube},

@@ -35,8 +35,8 @@ func benchQuery(ctx context.Context, dir string) (_ []result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	server := s.Server()
-	l, err := listen(ctx, server)
+	server := s.Server(1)
+	l, err := listen(ctx, server, false)
 	if err != nil {
 		return nil, err
 	}

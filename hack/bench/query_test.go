@@ -16,7 +16,7 @@ func TestQueriesMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := s.Server()
+	server := s.Server(1)
 	for _, q := range sample.Queries() {
 		t.Run(q.Name, func(t *testing.T) {
 			sent, _, err := timeCalls(t.Context(), server, &observerpb.GetFlowsRequest{Whitelist: q.Whitelist}, 1)

@@ -54,7 +54,7 @@ func benchIngestUnderQuery(ctx context.Context, _ string) (_ []result, err error
 	taken := make(chan error, 1)
 	go func() { taken <- takeEvents(ctx, d, c, &l) }()
 	<-d.Ready()
-	scanned := startScans(ctx, s.Server())
+	scanned := startScans(ctx, s.Server(1))
 	a, err := sender.Do(child.Command{Do: "send", Program: uint32(id)})
 	cancel()
 	perScan, scanErr := scanned()

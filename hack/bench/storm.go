@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -196,23 +195,11 @@ func toldOfStorm(ctx context.Context, a *process.Agent, since time.Time, sent ui
 
 // processCPU is what a process has spent of the CPU: its own and the kernel's for it.
 func processCPU(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("read the agent's CPU time: %w", err)
+	// The kernel makes the number of a process's clock of its own: one of the
+	// scheduler (2), of all threads.
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|2), &ts); err != nil {
+		return 0, fmt.Errorf("read the CPU time of process %d: %w", pid, err)
 	}
-	// The second field, in parentheses, may have spaces.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 13 {
-		return 0, errors.New("the agent's CPU time is not told")
-	}
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the agent's CPU time: %w", err)
-		}
-		ticks += n
-	}
-	// USER_HZ is 100 on all architectures that Go knows.
-	return time.Duration(ticks) * (time.Second / 100), nil
+	return time.Duration(ts.Nano()), nil
 }

@@ -82,33 +82,43 @@ func Start(ctx context.Context, c Config) (*Agent, error) {
 	if err := c.Node.NS.Start(a.cmd); err != nil {
 		return nil, fmt.Errorf("start agent: %w", err)
 	}
-	return a, a.begin(ctx)
+	return a, a.begin(ctx, "unix://"+a.Socket)
 }
 
 // StartRelay starts a relay that asks these nodes, by name and address, and waits until
 // it serves. It is in the network namespace of the caller. The caller must Stop or Kill
 // it.
 func StartRelay(ctx context.Context, program, dir string, peers []string, log io.Writer, args ...string) (*Agent, error) {
-	a := &Agent{Socket: filepath.Join(dir, "relay.sock"), done: make(chan struct{})}
-	a.cmd = exec.Command(program, append([]string{
-		"relay", "--name", "relay", "--listen-address", "unix://" + a.Socket, "--health-listen-address", "unix://" + a.Socket + ".health",
+	socket := filepath.Join(dir, "relay.sock")
+	cmd := exec.Command(program, append([]string{
+		"relay", "--name", "relay", "--listen-address", "unix://" + socket, "--health-listen-address", "unix://" + socket + ".health",
 		"--disable-client-tls", "--disable-server-tls", "--peers", strings.Join(peers, ","),
 	}, args...)...)
-	a.cmd.Stdout, a.cmd.Stderr = log, log
-	if err := a.cmd.Start(); err != nil {
+	cmd.Stdout, cmd.Stderr = log, log
+	a, err := StartCommand(ctx, cmd, "unix://"+socket)
+	if err == nil {
+		a.Socket = socket
+	}
+	return a, err
+}
+
+// StartCommand starts a command that serves Hubble's Observer at an address, and waits
+// until it does. The caller must Stop or Kill it.
+func StartCommand(ctx context.Context, cmd *exec.Cmd, address string) (*Agent, error) {
+	a := &Agent{cmd: cmd, done: make(chan struct{})}
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
-	return a, a.begin(ctx)
+	return a, a.begin(ctx, address)
 }
 
-// begin connects to the process, which runs, and waits until it serves. It ends it if
-// that fails.
-func (a *Agent) begin(ctx context.Context) error {
-	return a.beginAt(ctx, "unix://"+a.Socket, a.serves)
+// begin connects to the process, which runs and is to serve at the target, and waits until
+// it does. It ends it if that fails.
+func (a *Agent) begin(ctx context.Context, target string) error {
+	return a.beginAt(ctx, target, a.serves)
 }
 
-// beginAt is begin for a process that serves at the target, and says by ready whether
-// it does.
+// beginAt is begin for a process that says by ready whether it serves.
 func (a *Agent) beginAt(ctx context.Context, target string, ready func(context.Context) (bool, error), opts ...grpc.DialOption) error {
 	go func() {
 		defer close(a.done)

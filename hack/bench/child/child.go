@@ -27,6 +27,13 @@ type Command struct {
 	Path    string          `json:"path,omitempty"`
 	Request json.RawMessage `json:"request,omitempty"`
 	Times   int             `json:"times,omitempty"`
+	// Node is the number of the node whose flows they are, from 1 on.
+	Node uint16 `json:"node,omitempty"`
+	// After and Every are in nanoseconds: of the first flow, and between two.
+	After int64 `json:"after,omitempty"`
+	Every int64 `json:"every,omitempty"`
+	// Batches has the server have the service that relays of ours ask for.
+	Batches bool `json:"batches,omitempty"`
 	// Program is the kernel's number of a BPF program.
 	Program uint32 `json:"program,omitempty"`
 }
@@ -39,8 +46,9 @@ type Answer struct {
 	// Sent is how many flows or packets went out, Nanoseconds how long it took.
 	Sent        uint64 `json:"sent,omitempty"`
 	Nanoseconds int64  `json:"ns,omitempty"`
-	// Address is what the child listens on.
-	Address string `json:"address,omitempty"`
+	// Address is what the child listens on, Addresses what its servers do.
+	Address   string   `json:"address,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
 	// CPU is the time in nanoseconds that the child has used since it started.
 	CPU int64 `json:"cpu,omitempty"`
 }

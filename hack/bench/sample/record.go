@@ -3,6 +3,7 @@ package sample
 import (
 	"math/rand/v2"
 	"net/netip"
+	"time"
 
 	"github.com/fovea-obs/fovea/agent/endpoint"
 	"github.com/fovea-obs/fovea/agent/history"
@@ -47,10 +48,10 @@ type end struct {
 	service service.Number
 }
 
-// record is flow number i. They must be made in order.
-func (g *generator) record(i int) history.Record {
+// record is the next flow.
+func (g *generator) record(at time.Time) history.Record {
 	r := history.Record{
-		Time: TimeOf(i).UnixNano(), Packets: 1 + g.random.Uint32N(30),
+		Time: at.UnixNano(), Packets: 1 + g.random.Uint32N(30),
 		Kind: history.KindTrace, Verdict: verdictForwarded,
 		Flags: history.FlagReplyKnown | history.FlagLocal,
 	}

@@ -45,10 +45,15 @@ type Sample struct {
 	Fates     *fate.Table
 	MACs      *mac.Table
 	Policies  *policy.Table
+
+	generator *generator
 }
 
 // New makes a sample of so many flows, the oldest of a full one.
-func New(flows int) (*Sample, error) {
+func New(flows int) (*Sample, error) { return NewLater(flows, 0) }
+
+// NewLater makes the same, each flow later by so much.
+func NewLater(flows int, by time.Duration) (*Sample, error) {
 	// One chunk more than they fill, as the ring may take its oldest.
 	const chunk = history.MinSize / 2
 	h, err := history.New(chunk * int64(max(2, flows/history.ChunkSize+2)))
@@ -58,20 +63,25 @@ func New(flows int) (*Sample, error) {
 	s := &Sample{History: h, Endpoints: endpoint.NewTable(cluster), Names: dns.NewTable(), Fates: fate.NewTable(), MACs: mac.NewTable()}
 	s.Services = service.NewTable(cluster, s.Endpoints)
 	s.Policies = policy.NewTable(s.Endpoints)
-	g := newGenerator(s)
+	s.generator = newGenerator(s)
 	for i := range flows {
-		r := g.record(i)
-		h.Append(&r)
+		s.Append(TimeOf(i).Add(by))
 	}
 	return s, nil
 }
 
-// Server serves the sample.
-func (s *Sample) Server() *observer.Server {
+// Append has one more flow happen, which must be later than all others.
+func (s *Sample) Append(at time.Time) {
+	r := s.generator.record(at)
+	s.History.Append(&r)
+}
+
+// Server serves the sample, as the node of a number from 1 on.
+func (s *Sample) Server(node uint16) *observer.Server {
 	return observer.New(observer.Config{
 		History: s.History, Endpoints: s.Endpoints, Services: s.Services, Names: s.Names, Fates: s.Fates, MACs: s.MACs, Policies: s.Policies,
-		NodeName: "node-1", Cluster: cluster, Version: "0.1.0",
-		Instance: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Started: begin(),
+		NodeName: fmt.Sprintf("node-%d", node), Cluster: cluster, Version: "0.1.0",
+		Instance: [8]byte{1, 2, 3, 4, 5, 6, byte(node >> 8), byte(node)}, Started: begin(),
 		InterfaceName: func(index uint32) string { return "veth" + strconv.Itoa(int(index)) },
 		ReasonName:    func(uint32) string { return "NETFILTER_DROP" },
 		Symbol:        func(uint64) string { return "nf_hook_slow" },
