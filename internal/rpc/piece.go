@@ -13,19 +13,20 @@ import (
 // place of a message, or calls Free; once, and it is gone then. If nobody does, the memory
 // is not used again, and left to the garbage collector.
 type Piece struct {
-	memory     mem.Buffer
-	start, end int
+	memory mem.Buffer
+	// Messages are of less than 4 GiB.
+	start, end uint32
 	// ends tells that nothing of the memory is needed after it.
 	ends bool
 }
 
 // NewPiece is a message of these bytes, which are its from now on.
 func NewPiece(message []byte) Piece {
-	return Piece{memory: mem.SliceBuffer(message), end: len(message), ends: true}
+	return Piece{memory: mem.SliceBuffer(message), end: uint32(len(message)), ends: true}
 }
 
 // Len is how long it is.
-func (p *Piece) Len() int { return p.end - p.start }
+func (p *Piece) Len() int { return int(p.end - p.start) }
 
 // Bytes are the message, for as long as it is not gone. They are not to be changed.
 func (p *Piece) Bytes() []byte {
@@ -38,7 +39,7 @@ func (p *Piece) Bytes() []byte {
 // Part is a part of the bytes. The last one takes the place of the whole, and has to go
 // after the others.
 func (p *Piece) Part(start, end int, last bool) Piece {
-	return Piece{memory: p.memory, start: p.start + start, end: p.start + end, ends: last && p.ends}
+	return Piece{memory: p.memory, start: p.start + uint32(start), end: p.start + uint32(end), ends: last && p.ends}
 }
 
 // Free gives the memory back.
@@ -49,7 +50,7 @@ func (p *Piece) Free() {
 }
 
 func (p *Piece) marshal() mem.BufferSlice {
-	view := p.memory.Slice(p.start, p.end)
+	view := p.memory.Slice(int(p.start), int(p.end))
 	p.Free()
 	return mem.BufferSlice{view}
 }
@@ -91,6 +92,11 @@ func (c *RawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 }
 
 func (r *Raw) receive(data mem.BufferSlice, chunks *chunkPool) {
+	if len(data) == 1 {
+		data[0].Ref()
+		r.Piece = Piece{memory: data[0], end: uint32(data[0].Len()), ends: true}
+		return
+	}
 	n := data.Len()
 	if n > pieceChunk {
 		r.Piece = NewPiece(data.Materialize())
@@ -103,7 +109,7 @@ func (r *Raw) receive(data mem.BufferSlice, chunks *chunkPool) {
 	}
 	start := r.used
 	r.used += data.CopyTo(r.data[start:])
-	r.Piece = Piece{memory: r.chunk.Slice(start, r.used), end: n, ends: true}
+	r.Piece = Piece{memory: r.chunk.Slice(start, r.used), end: uint32(n), ends: true}
 }
 
 // Close gives back the memory that was not received into. What was received stays whose

@@ -10,6 +10,9 @@ import (
 // maxTold is how much of a source is held before it has to wait, in bytes.
 const maxTold = 128 << 10
 
+// few is how many items at most are put to those before them.
+const few = 16
+
 // told is what a source tells: items, or a change of its node's state, or both.
 type told struct {
 	batch ask.Batch
@@ -56,7 +59,7 @@ func (i *inbox) put(s *source, t told) bool {
 	if before <= maxTold && s.held > maxTold {
 		i.over++
 	}
-	if n := len(s.told); n > 0 && s.told[n-1].plain() && t.plain() {
+	if n := len(s.told); n > 0 && s.told[n-1].plain() && t.plain() && len(t.batch.Items) <= few {
 		last := &s.told[n-1].batch
 		last.Items = append(last.Items, t.batch.Items...)
 		last.Mark = max(last.Mark, t.batch.Mark)
