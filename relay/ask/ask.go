@@ -38,15 +38,15 @@ type Method struct {
 	// Plain is the gRPC method of Hubble's API, Batched that by which agents of ours
 	// tell the same in batches; empty if there is none.
 	Plain, Batched string
-	// response is an empty one.
-	response proto.Message
+	// response returns an empty one.
+	response func() response
 }
 
 // Flows are asked for by GetFlows, the others by the calls that are named so.
 var (
-	Flows       = Method{observerpb.Observer_GetFlows_FullMethodName, foveapb.Batches_GetFlows_FullMethodName, (*observerpb.GetFlowsResponse)(nil)}
-	AgentEvents = Method{observerpb.Observer_GetAgentEvents_FullMethodName, "", (*observerpb.GetAgentEventsResponse)(nil)}
-	DebugEvents = Method{observerpb.Observer_GetDebugEvents_FullMethodName, "", (*observerpb.GetDebugEventsResponse)(nil)}
+	Flows       = Method{observerpb.Observer_GetFlows_FullMethodName, foveapb.Batches_GetFlows_FullMethodName, func() response { return &observerpb.GetFlowsResponse{} }}
+	AgentEvents = Method{observerpb.Observer_GetAgentEvents_FullMethodName, "", func() response { return &observerpb.GetAgentEventsResponse{} }}
+	DebugEvents = Method{observerpb.Observer_GetDebugEvents_FullMethodName, "", func() response { return &observerpb.GetDebugEventsResponse{} }}
 )
 
 // Request is that of a Method.
@@ -76,7 +76,7 @@ type Told struct {
 // fails, of which err tells. Put may take its time: the node waits then. No End is put. The
 // first may be of nothing: the node has begun to answer.
 func Ask(ctx context.Context, p *peers.Peer, m Method, req Request, put func(Told) error) error {
-	some := checker{into: m.response.ProtoReflect().New().Interface()}
+	some := checker{of: p, into: m.response()}
 	if m.Batched != "" {
 		err := stream(ctx, p, m.Batched, req, true, func() error { return nil }, func(p rpc.Piece) error {
 			n := p.Len()

@@ -1,6 +1,10 @@
 package ask
 
-import "google.golang.org/protobuf/proto"
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fovea-obs/fovea/relay/peers"
+)
 
 const (
 	// checkedFirst is how many responses of a stream are read whole, checkedThen of how
@@ -10,9 +14,16 @@ const (
 	checkedThen  = 256
 )
 
-// checker reads some of a stream's responses whole.
+// response is one of any Method.
+type response interface {
+	proto.Message
+	GetNodeName() string
+}
+
+// checker reads some of the responses whole that a peer tells in a stream.
 type checker struct {
-	into proto.Message
+	of   *peers.Peer
+	into response
 	seen int
 }
 
@@ -21,5 +32,9 @@ func (c *checker) check(response []byte) error {
 	if c.seen++; c.seen > checkedFirst && c.seen%checkedThen != 0 {
 		return nil
 	}
-	return proto.Unmarshal(response, c.into)
+	err := proto.Unmarshal(response, c.into)
+	if err == nil {
+		c.of.Told(c.into.GetNodeName())
+	}
+	return err
 }

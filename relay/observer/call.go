@@ -148,6 +148,7 @@ func (c *call) tellGone(list []*peers.Peer) error {
 		}
 		delete(c.sources, p)
 		s.cancel()
+		c.inbox.leave(s)
 		if s.gone {
 			continue
 		}
@@ -165,9 +166,6 @@ func (c *call) take(s *source) error {
 	for _, t := range c.inbox.of(s) {
 		if t.refused != nil {
 			return t.refused
-		}
-		if s.gone {
-			return nil
 		}
 		s.gone, s.over = t.state.is == relaypb.NodeState_NODE_GONE, t.batch.End
 		if t.state.is != 0 {

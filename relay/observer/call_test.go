@@ -57,6 +57,19 @@ func TestStates(t *testing.T) {
 	f.want("connected n", fmt.Sprintf("%d n", begun.UnixMilli()))
 }
 
+// TestNodeOfAnotherName has a node asked for flows by the name that it has itself, not by
+// that it is called here.
+func TestNodeOfAnotherName(t *testing.T) {
+	n := newNode(t, "itself", true, ms(1))
+	client, known, _ := relayAt(t)
+	if err := known.Set([]peers.Node{{Name: "here", Address: "unix://" + n.socket}}); err != nil {
+		t.Fatal(err)
+	}
+	all(t, client, &observerpb.GetFlowsRequest{})
+	flows, _ := all(t, client, &observerpb.GetFlowsRequest{Whitelist: []*flowpb.FlowFilter{{NodeName: []string{"itself"}}}})
+	equal(t, "flows", flows, "1 itself")
+}
+
 // TestWantedNodes asks for flows of some nodes: others are not asked, once it is known
 // that they tell of themselves only.
 func TestWantedNodes(t *testing.T) {

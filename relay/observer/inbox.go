@@ -52,6 +52,9 @@ func (i *inbox) init() {
 func (i *inbox) put(s *source, t told) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if s.left {
+		return false
+	}
 	before := s.held
 	for _, item := range t.batch.Items {
 		s.held += item.Message.Len()
@@ -74,10 +77,21 @@ func (i *inbox) put(s *source, t told) bool {
 		default:
 		}
 	}
-	for s.held > maxTold && !i.closed {
+	for s.held > maxTold && !i.closed && !s.left {
 		i.room.Wait()
 	}
-	return !i.closed
+	return !i.closed && !s.left
+}
+
+// leave has nothing more taken of a source, and nobody wait for room for it.
+func (i *inbox) leave(s *source) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if s.held > maxTold && !s.left {
+		i.over--
+	}
+	s.told, s.held, s.left = nil, 0, true
+	i.room.Broadcast()
 }
 
 // take returns the sources that have told something.
@@ -103,6 +117,9 @@ func (i *inbox) of(s *source) []told {
 func (i *inbox) free(s *source) (full bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if s.left {
+		return i.over > 0
+	}
 	waits := s.held > maxTold
 	s.held -= s.taken
 	s.taken = 0

@@ -49,11 +49,13 @@ type source struct {
 	taken      int
 	class      metrics.Class
 
-	// told is what is not taken yet, listed tells whether the inbox knows, and held is
-	// how much there is in all, in bytes: these are the inbox's.
+	// told is what is not taken yet, listed tells whether the inbox knows, held is how
+	// much there is in all, in bytes, and left says that no more is taken: these are the
+	// inbox's.
 	told   []told
 	listed bool
 	held   int
+	left   bool
 
 	// last is the time of the newest flow or event, asked how often the node was asked
 	// before, and now what was told of it last.

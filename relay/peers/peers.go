@@ -51,18 +51,21 @@ type Peer struct {
 	Conn *grpc.ClientConn
 	// Codec is what responses are received with as they come: see rpc.Raw.
 	Codec encoding.CodecV2
-	// alone is set once it is known to tell of itself only.
-	alone atomic.Bool
+	// agent is set once it is known to be one, named once it has told its own name.
+	agent, named atomic.Bool
 }
 
 // Heard takes the header that a server sends before all that it tells.
 func (p *Peer) Heard(header metadata.MD) {
-	p.alone.Store(len(header.Get(rpc.ServerVersion)) > 0 && len(header.Get(rpc.RelayVersion)) == 0)
+	p.agent.Store(len(header.Get(rpc.ServerVersion)) > 0 && len(header.Get(rpc.RelayVersion)) == 0)
 }
 
+// Told takes the name of the node of something that the server told.
+func (p *Peer) Told(node string) { p.named.Store(node == p.Name) }
+
 // IsAlone tells whether the server is known to be an agent, which tells of its own node
-// only. A relay tells of others.
-func (p *Peer) IsAlone() bool { return p.alone.Load() }
+// only, and to call that as it is called here. A relay tells of others.
+func (p *Peer) IsAlone() bool { return p.agent.Load() && p.named.Load() }
 
 // Connected tells whether the connection is there at present.
 func (p *Peer) Connected() bool { return p.Conn.GetState() == connectivity.Ready }
