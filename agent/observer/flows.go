@@ -32,9 +32,6 @@ type flowStream struct {
 	// beats is to, if that wants to know how far the time has come; else nil.
 	beats  *batchSender
 	follow bool
-	// over is told once all is in the history that a request wants which follows up to
-	// a time; nil for others.
-	over <-chan time.Time
 	// touched is of no use, but the compiler does not know.
 	touched uint64
 	// left is how many flows may still be sent, sent how many were.
@@ -124,9 +121,6 @@ func (f *flowStream) start(ctx context.Context, req *observerpb.GetFlowsRequest)
 	if f.follow {
 		r.end = forever
 		r.waiting = func() int64 { return f.s.c.Endpoints.Waiting(f.s.c.Now().UnixNano()) }
-		if req.GetUntil() != nil {
-			f.over = time.After(time.Unix(0, r.until).Sub(f.s.c.Now().Add(-settled)))
-		}
 	} else if number > 0 {
 		f.left = number
 	}
@@ -164,9 +158,6 @@ func (f *flowStream) run(ctx context.Context) error {
 		if err := f.wait(ctx); err != nil {
 			return status.FromContextError(err).Err()
 		}
-		if f.reader.exhausted() {
-			break
-		}
 		f.batch, f.ends, f.times = f.batch[:0], f.ends[:0], f.times[:0]
 		if err := f.reader.read(ctx, f); err != nil {
 			return status.FromContextError(err).Err()
@@ -198,9 +189,9 @@ func (f *flowStream) take(c *history.Columns, row int, sequence uint64) bool {
 	return f.left > 0 && len(f.batch) < batchBytes
 }
 
-// wait returns when there is something to read, or will never be.
+// wait returns when there is something to read.
 func (f *flowStream) wait(ctx context.Context) error {
-	for !f.reader.pending() && !f.reader.exhausted() {
+	for !f.reader.pending() {
 		changed := f.reader.history.Changed()
 		if f.reader.pending() {
 			break
@@ -209,8 +200,6 @@ func (f *flowStream) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
-		case <-f.over:
-			f.reader.end = seek(f.reader.history, saturatingNext(f.reader.until))
 		case <-f.beats.due():
 			if err := f.beat(); err != nil {
 				return err

@@ -2,8 +2,6 @@ package observer_test
 
 import (
 	"context"
-	"errors"
-	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fovea-obs/fovea/agent/dns"
 	"github.com/fovea-obs/fovea/agent/endpoint"
@@ -129,46 +126,5 @@ func TestErrorsOverSocket(t *testing.T) {
 	cancel()
 	if _, err := stream.Recv(); status.Code(err) != codes.Canceled {
 		t.Errorf("got %v, want Canceled", err)
-	}
-}
-
-// TestFollowUntil has a request that follows end with its last time, though nothing comes
-// after it.
-func TestFollowUntil(t *testing.T) {
-	h, err := history.New(history.MinSize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, _ := dial(t, h)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	until := time.Now().Add(300 * time.Millisecond)
-	stream, err := client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Until: timestamppb.New(until)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Header(); err != nil {
-		t.Fatal(err)
-	}
-	h.Append(&history.Record{Time: time.Now().UnixNano(), Kind: history.KindTrace})
-	h.Notify()
-	if r, err := stream.Recv(); err != nil || r.GetFlow() == nil {
-		t.Fatalf("got %v, %v", r, err)
-	}
-	if r, err := stream.Recv(); !errors.Is(err, io.EOF) || time.Now().Before(until) {
-		t.Errorf("got %v, %v at %v, want the end after %v", r, err, time.Now(), until)
-	}
-	// It is over already, or never.
-	for _, last := range []time.Time{time.Unix(0, 0), time.Unix(1<<50, 0)} {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		stream, err := client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Until: timestamppb.New(last)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = stream.Recv()
-		if ended := errors.Is(err, io.EOF); ended != (last.Unix() == 0) {
-			t.Errorf("up to %v: %v", last, err)
-		}
-		cancel()
 	}
 }
