@@ -52,9 +52,12 @@ func testKilled(t *testing.T, c *cluster) {
 func testFrozen(t *testing.T, c *cluster) {
 	var thaw func(*testing.T)
 	c.suffer(t, ordeal{
-		begin:     func(t *testing.T) { thaw = c.bad().freeze(t) },
-		meanwhile: func(_ *testing.T, _ *view, begun time.Time) { lasts(begun, 5*time.Second) },
-		end:       func(t *testing.T) { thaw(t) },
+		begin: func(t *testing.T) { thaw = c.bad().freeze(t) },
+		meanwhile: func(t *testing.T, _ *view, begun time.Time) {
+			c.answers(t, c.bad().Name)
+			lasts(begun, 5*time.Second)
+		},
+		end: func(t *testing.T) { thaw(t) },
 	})
 }
 

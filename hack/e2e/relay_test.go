@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -267,36 +266,5 @@ func TestRelayFollows(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(got, byTime) {
 		t.Error("flows are not in order")
-	}
-}
-
-// TestRelayFrozen has a node stop in the midst of everything: the other's flows are
-// told soon, and which node it is.
-func TestRelayFrozen(t *testing.T) {
-	f := newFederation(t)
-	f.talk(t, 10)
-	frozen := f.nodes[f.far.Name]
-	check(t, syscall.Kill(frozen.PID(), syscall.SIGSTOP))
-	t.Cleanup(func() {
-		// Before it is stopped in good order.
-		check(t, syscall.Kill(frozen.PID(), syscall.SIGCONT))
-	})
-	begun := time.Now()
-	flows, statuses := all(t, f.relay.Client, &observerpb.GetFlowsRequest{Number: 20})
-	if took := time.Since(begun); took > 2500*time.Millisecond || len(flows) != 20 {
-		t.Errorf("%d flows after %v", len(flows), took)
-	}
-	named := slices.ContainsFunc(statuses, func(r *observerpb.GetFlowsResponse) bool {
-		s := r.GetNodeStatus()
-		return s.GetStateChange() == relaypb.NodeState_NODE_UNAVAILABLE && slices.Equal(s.GetNodeNames(), []string{f.far.Name})
-	})
-	if !named {
-		t.Errorf("node statuses %v", statuses)
-	}
-	begun = time.Now()
-	status, err := f.relay.Client.ServerStatus(testContext(t), &observerpb.ServerStatusRequest{})
-	check(t, err)
-	if took := time.Since(begun); took > 5*time.Second || !slices.Equal(status.GetUnavailableNodes(), []string{f.far.Name}) {
-		t.Errorf("status %v after %v", status, took)
 	}
 }
