@@ -128,7 +128,8 @@ func openWith(cfg Config, types *btf.Cache, why reasons) (_ *Datapath, err error
 	if err != nil {
 		return nil, err
 	}
-	if d.objects, err = loadObjects(cfg, types, d.reasons, d.symbols, inode); err != nil {
+	where := d.symbols.spans(telling())
+	if d.objects, err = loadObjects(cfg, types, d.reasons, where, inode); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -154,7 +155,7 @@ func openWith(cfg Config, types *btf.Cache, why reasons) (_ *Datapath, err error
 			d.links = append(d.links, d.packetLog)
 		}
 	}
-	if d.table, err = openTable(cfg.NetNS); err != nil {
+	if d.table, err = openTable(cfg.NetNS, where); err != nil {
 		d.miss("full table of connections", err)
 	} else {
 		d.links = append(d.links, d.table)
@@ -247,15 +248,11 @@ func (d *Datapath) MayBePolicy(number uint32, location uint64) bool {
 	return name != "" && reason.MayBePolicy(name, function)
 }
 
-// IsTableFull tells whether the packet of a drop found no room in the kernel's table of
-// connections. It is for one goroutine.
+// IsTableFull tells whether the packet of a drop that MayBePolicy found no room in the
+// kernel's table of connections. It is for one goroutine.
 func (d *Datapath) IsTableFull(e *bpf.FoveaEvent) bool {
 	const untracked = uint8(bpf.FoveaEventFlagFLAG_UNTRACKED)
-	if d.table == nil || e.Flags&untracked == 0 || e.DropReason != 0 && d.ReasonName(e.DropReason) == "" ||
-		!reason.MayBeUntracked(d.ReasonName(e.DropReason), d.Symbol(e.Location)) {
-		return false
-	}
-	return d.table.isFull(time.Now())
+	return d.table != nil && e.Flags&untracked != 0 && d.table.mayDrop(e.Location) && d.table.isFull(time.Now())
 }
 
 // Logged returns what a rule logged of the packet of a drop, or "". It is for one

@@ -3,7 +3,6 @@ package datapath
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -20,7 +19,7 @@ const fullBacklogs = "full backlogs"
 
 // dropValues are what the programs must know of this kernel to tell drops, by the
 // variable's name.
-func dropValues(cfg Config, why reasons, where *symbols) (map[string]any, error) {
+func dropValues(cfg Config, why reasons, where []span) (map[string]any, error) {
 	ignored, err := why.ignored(cfg.TellReasons, cfg.IgnoreReasons)
 	if err != nil {
 		return nil, err
@@ -34,21 +33,32 @@ func dropValues(cfg Config, why reasons, where *symbols) (map[string]any, error)
 	}, nil
 }
 
+// telling are the functions that say more than the reason of what they drop.
+func telling() (functions []string) {
+	for _, p := range reason.Losing() {
+		functions = append(functions, p.Function)
+	}
+	return append(functions, reason.Hooks)
+}
+
 // losingPlaces are where packets are lost for no reason that is specified, as far as
 // the kernel shows where that is.
-func losingPlaces(cfg Config, where *symbols) (places [maxLosing]bpf.FoveaLosing) {
+func losingPlaces(cfg Config, where []span) (places [maxLosing]bpf.FoveaLosing) {
 	if slices.Contains(cfg.IgnoreReasons, reason.NotSpecified) {
 		return places
 	}
-	arriving := map[string]bool{}
+	arriving := map[string]uint64{}
 	for _, p := range reason.Losing() {
-		arriving[p.Function] = p.Arriving
+		arriving[p.Function] = 0
+		if p.Arriving {
+			arriving[p.Function] = 1
+		}
 	}
-	found := where.spans(slices.Collect(maps.Keys(arriving)))
-	for i, f := range found[:min(len(found), len(places))] {
-		places[i] = bpf.FoveaLosing{Start: f.start, End: f.end}
-		if arriving[f.name] {
-			places[i].Arriving = 1
+	n := 0
+	for _, f := range where {
+		if arrived, ok := arriving[f.name]; ok && n < len(places) {
+			places[n] = bpf.FoveaLosing{Start: f.start, End: f.end, Arriving: arrived}
+			n++
 		}
 	}
 	return places

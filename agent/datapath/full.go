@@ -4,10 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/fovea-obs/fovea/agent/reason"
 )
 
 // fullFor is for how long the answer to whether the table of connections is full
@@ -18,23 +21,35 @@ const fullFor = 10 * time.Millisecond
 // bound, since packets were last dropped for that. It is for one goroutine.
 type table struct {
 	*conntrack
+	// hooks are where it drops packets, as others do.
+	hooks   []span
 	dropped uint64
 	full    bool
 	asked   time.Time
 }
 
 // openTable asks in the network namespace of the path, or in the process's own if that
-// is empty. The caller must Close.
-func openTable(path string) (*table, error) {
+// is empty, about packets that are freed where reason.Hooks lies. The caller must Close.
+func openTable(path string, where []span) (*table, error) {
 	c, err := openConntrack(path)
 	if err != nil {
 		return nil, err
 	}
 	t := &table{conntrack: c}
+	for _, s := range where {
+		if s.name == reason.Hooks {
+			t.hooks = append(t.hooks, s)
+		}
+	}
 	if t.dropped, err = c.dropped(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return t, nil
+}
+
+// mayDrop tells whether connection tracking drops packets at a kernel address.
+func (t *table) mayDrop(location uint64) bool {
+	return slices.ContainsFunc(t.hooks, func(s span) bool { return s.start <= location && location < s.end })
 }
 
 // isFull tells whether a packet that was just dropped by connection tracking found no

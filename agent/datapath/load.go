@@ -52,7 +52,7 @@ type missing struct {
 
 // loadObjects creates the maps and loads each program for itself, so that one
 // that fails costs only itself.
-func loadObjects(cfg Config, types *btf.Cache, why reasons, where *symbols, netns uint32) (*objects, error) {
+func loadObjects(cfg Config, types *btf.Cache, why reasons, where []span, netns uint32) (*objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lift the limit of locked memory (needs CAP_BPF, and CAP_SYS_RESOURCE before Linux 5.11): %w", err)
 	}

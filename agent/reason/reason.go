@@ -143,19 +143,15 @@ func MayBePolicy(name, function string) bool {
 	case NotSpecified:
 		return function == "do_xdp_generic" || function == "netif_receive_generic_xdp" || function == "veth_xdp_rcv_skb"
 	case "":
-		// Verdicts of hooks (net/netfilter/core.c).
-		return function == "nf_hook_slow"
+		return function == Hooks
 	}
 	return false
 }
 
-// MayBeUntracked tells whether connection tracking may have dropped a packet, which
-// does so where its table has no room (net/netfilter/nf_conntrack_core.c:
-// nf_conntrack_in).
-func MayBeUntracked(name, function string) bool {
-	// Verdicts of hooks (net/netfilter/core.c).
-	return (name == "NETFILTER_DROP" || name == "") && function == "nf_hook_slow"
-}
+// Hooks is the kernel function that frees packets as the hooks of netfilter decide
+// (net/netfilter/core.c). That of connection tracking does where its table has no room
+// (net/netfilter/nf_conntrack_core.c: nf_conntrack_in).
+const Hooks = "nf_hook_slow"
 
 // At returns what is known of a reason where the kernel function that freed the
 // packet says more than the reason does.

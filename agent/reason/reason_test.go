@@ -44,19 +44,6 @@ func TestAt(t *testing.T) {
 			t.Errorf("%q at %s may be a policy's: %v, want %v", tt.name, tt.function, got, tt.want)
 		}
 	}
-	for _, tt := range []struct {
-		name, function string
-		want           bool
-	}{
-		{"NETFILTER_DROP", "nf_hook_slow", true},
-		{"", "nf_hook_slow", true},
-		{"NETFILTER_DROP", "nft_do_chain", false},
-		{"NO_SOCKET", "nf_hook_slow", false},
-	} {
-		if got := MayBeUntracked(tt.name, tt.function); got != tt.want {
-			t.Errorf("%q at %s may be connection tracking's: %v, want %v", tt.name, tt.function, got, tt.want)
-		}
-	}
 	for name, lost := range map[string]bool{"SKB_CONSUMED": false, "TCP_OLD_DATA": false, "NETFILTER_DROP": true, "A_NEW_ONE": true} {
 		if got := At(name, "").NoLoss == ""; got != lost {
 			t.Errorf("%s is a loss: %v, want %v", name, got, lost)
