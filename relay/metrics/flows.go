@@ -80,16 +80,10 @@ func (f *Flows) Received(c Class, bytes int) {
 	f.bytes.Add(float64(bytes))
 }
 
-// Forwarded counts what a response of a peer tells that was sent to a client: a flow, or
-// that some are lost.
-func (f *Flows) Forwarded(c Class, response []byte) {
-	if f == nil {
-		return
-	}
-	if isFlow, lost := read(response); isFlow {
+// Forwarded counts a flow of a peer that is sent to a client.
+func (f *Flows) Forwarded(c Class) {
+	if f != nil {
 		f.forwarded.of[c].Inc()
-	} else if lost > 0 {
-		f.Lost(c, lost)
 	}
 }
 

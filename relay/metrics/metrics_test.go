@@ -7,16 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	flowpb "github.com/cilium/cilium/api/v1/flow"
-	observerpb "github.com/cilium/cilium/api/v1/observer"
-	relaypb "github.com/cilium/cilium/api/v1/relay"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fovea-obs/fovea/relay/peers"
 )
@@ -72,68 +65,6 @@ func newMetrics(t *testing.T, p *peers.Peers) *Metrics {
 	return m
 }
 
-func response(t testing.TB, r *observerpb.GetFlowsResponse) []byte {
-	t.Helper()
-	r.NodeName, r.Time = "node1", timestamppb.Now()
-	b, err := proto.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func flow(t testing.TB) []byte {
-	return response(t, &observerpb.GetFlowsResponse{ResponseTypes: &observerpb.GetFlowsResponse_Flow{Flow: &flowpb.Flow{NodeName: "node1"}}})
-}
-
-func lost(t testing.TB, n uint64) []byte {
-	return response(t, &observerpb.GetFlowsResponse{ResponseTypes: &observerpb.GetFlowsResponse_LostEvents{
-		LostEvents: &flowpb.LostEvent{Source: flowpb.LostEventSource_HUBBLE_RING_BUFFER, NumEventsLost: n},
-	}})
-}
-
-func TestRead(t *testing.T) {
-	for name, tt := range map[string]struct {
-		response []byte
-		isFlow   bool
-		lost     uint64
-	}{
-		"a flow":          {flow(t), true, 0},
-		"a flow at first": {[]byte{responseFlow<<3 | 2, 0, 0xff}, true, 0},
-		"lost":            {lost(t, 1<<40), false, 1 << 40},
-		"none lost":       {lost(t, 0), false, 0},
-		"a node's state": {response(t, &observerpb.GetFlowsResponse{
-			ResponseTypes: &observerpb.GetFlowsResponse_NodeStatus{NodeStatus: &relaypb.NodeStatusEvent{Message: "m"}}}), false, 0},
-		"a node alone": {response(t, &observerpb.GetFlowsResponse{}), false, 0},
-		"nothing":      {},
-		"cut":          {lost(t, 1<<40)[:4], false, 0},
-		"rubbish":      {[]byte{0xff}, false, 0},
-	} {
-		if isFlow, lost := read(tt.response); isFlow != tt.isFlow || lost != tt.lost {
-			t.Errorf("%s: a flow %v, lost %d", name, isFlow, lost)
-		}
-	}
-}
-
-// FuzzRead reads any bytes, as a node may send. What a library writes is read the same.
-func FuzzRead(f *testing.F) {
-	f.Add(flow(f))
-	f.Add(lost(f, 7))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var want observerpb.GetFlowsResponse
-		isFlow, lost := read(b)
-		if proto.Unmarshal(b, &want) != nil {
-			return
-		}
-		if again, err := proto.Marshal(&want); err != nil || !slices.Equal(again, b) || len(want.ProtoReflect().GetUnknown()) > 0 {
-			return
-		}
-		if isFlow != (want.GetFlow() != nil) || lost != want.GetLostEvents().GetNumEventsLost() {
-			t.Errorf("%v: a flow %v, lost %d", &want, isFlow, lost)
-		}
-	})
-}
-
 func TestFlows(t *testing.T) {
 	m := newMetrics(t, peers.New(nil, time.Second))
 	c, stop := serve(t, m)
@@ -142,11 +73,10 @@ func TestFlows(t *testing.T) {
 	f.Received(Plain, 100)
 	f.Received(Plain, 100)
 	for range 3 {
-		f.Forwarded(Batched, flow(t))
+		f.Forwarded(Batched)
 	}
-	f.Forwarded(Plain, flow(t))
-	f.Forwarded(Batched, lost(t, 5))
-	f.Forwarded(Plain, response(t, &observerpb.GetFlowsResponse{}))
+	f.Forwarded(Plain)
+	f.Lost(Batched, 5)
 	f.Lost(Plain, 2)
 	closed := f.Opened()
 	f.Opened()
@@ -188,7 +118,7 @@ func TestNone(t *testing.T) {
 	var f *Flows
 	f.Opened()()
 	f.Received(Plain, 1)
-	f.Forwarded(Plain, flow(t))
+	f.Forwarded(Plain)
 	f.Lost(Plain, 1)
 	f.Followed(time.Now())
 }
@@ -217,13 +147,5 @@ func TestServeFails(t *testing.T) {
 	l.Close()
 	if err := newMetrics(t, peers.New(nil, time.Second)).Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func BenchmarkForwarded(b *testing.B) {
-	f, r := newFlows(), flow(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		f.Forwarded(Batched, r)
 	}
 }

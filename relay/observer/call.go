@@ -10,6 +10,7 @@ import (
 	relaypb "github.com/cilium/cilium/api/v1/relay"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fovea-obs/fovea/internal/rpc"
@@ -227,9 +228,24 @@ func (c *call) flush() error {
 }
 
 func (c *call) send(message rpc.Piece, from metrics.Class) error {
-	c.metrics.Forwarded(from, message.Bytes())
+	c.count(from, message.Bytes())
 	c.message = message
 	return c.stream.SendMsg(&c.message)
+}
+
+// count counts what a response tells: a flow, or that some are lost.
+func (c *call) count(from metrics.Class, response []byte) {
+	if c.metrics == nil {
+		return
+	}
+	if ask.Happened(response) {
+		c.metrics.Forwarded(from)
+		return
+	}
+	var other observerpb.GetFlowsResponse
+	if err := proto.Unmarshal(response, &other); err == nil {
+		c.metrics.Lost(from, other.GetLostEvents().GetNumEventsLost())
+	}
 }
 
 // followedAt notes how late what is out is, if the request follows and it is new: it is
