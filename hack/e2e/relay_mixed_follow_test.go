@@ -46,7 +46,7 @@ func TestRelayFollowsHubble(t *testing.T) {
 		}
 		f.talk(t, 2)
 	}
-	f.settle(t)
+	settled := f.settle(t)
 	want := m.answer(t, &observerpb.GetFlowsRequest{Since: first.GetTime(), Whitelist: port80})
 	if len(want) < 10+5*(60+2) {
 		t.Errorf("%d flows since then", len(want))
@@ -55,18 +55,28 @@ func TestRelayFollowsHubble(t *testing.T) {
 	for _, r := range want {
 		missing[r.GetFlow().GetUuid()] = true
 	}
-	// More may come: Hubble's servers tell their newest flow to those only that follow.
 	seen := map[string]bool{}
 	var got []*observerpb.GetFlowsResponse
+	var newest time.Time
 	for r := first; ; r = next() {
-		id := r.GetFlow().GetUuid()
+		id, at := r.GetFlow().GetUuid(), r.GetTime().AsTime()
 		if seen[id] {
 			t.Errorf("it comes twice: %v", r)
 		}
 		seen[id] = true
-		if missing[id] {
+		if age := time.Since(at); at.Before(newest) && age < patience {
+			t.Errorf("after one of a time %v later, and %v after it happened, comes %v", newest.Sub(at), age, r)
+		}
+		newest = later(newest, at)
+		switch {
+		case missing[id]:
 			delete(missing, id)
 			got = append(got, r)
+		case m.isOurs(r) && at.Before(settled):
+			t.Errorf("it is in no answer: %v", r)
+		default:
+			// It happened since, or is the newest of a server of Hubble's, which
+			// these tell to those only that follow.
 		}
 		if len(missing) == 0 {
 			break
@@ -80,3 +90,7 @@ func TestRelayFollowsHubble(t *testing.T) {
 	same(t, want, got)
 	t.Logf("%d flows, %d after later ones", len(got), anywhere)
 }
+
+// patience is how long a relay waits at most, as it does by default, for nodes that do not
+// tell how far they have come. What comes after a later flow has come later than that.
+const patience = 200 * time.Millisecond

@@ -27,6 +27,11 @@ type mixed struct {
 	until time.Time
 }
 
+// isOurs tells whether a flow is of one of our agents.
+func (m *mixed) isOurs(r *observerpb.GetFlowsResponse) bool {
+	return !slices.ContainsFunc(m.their, func(h *hubbleServer) bool { return h.name == r.GetNodeName() })
+}
+
 // answer is what a request is to be answered with: what the nodes tell themselves, in
 // order, and of that the first or the last.
 func (m *mixed) answer(t *testing.T, asked *observerpb.GetFlowsRequest) []*observerpb.GetFlowsResponse {
