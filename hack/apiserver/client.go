@@ -10,9 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/fovea-obs/fovea/internal/kubeclient"
 )
 
 // Object is one of the API's, of those that a Client knows.
@@ -27,7 +27,7 @@ type Client struct{ core, discovery, networking *rest.RESTClient }
 
 // NewClient returns one for the cluster that a kubeconfig is for.
 func NewClient(kubeconfig string) (*Client, error) {
-	c, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	c, err := kubeclient.Config(kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read a kubeconfig: %w", err)
 	}
@@ -38,8 +38,6 @@ func NewClient(kubeconfig string) (*Client, error) {
 		}
 	}
 	c.QPS = -1
-	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	c.ContentType, c.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf"
 	http, err := rest.HTTPClientFor(c)
 	if err != nil {
 		return nil, err
@@ -54,9 +52,7 @@ func NewClient(kubeconfig string) (*Client, error) {
 		{&all.discovery, "/apis", discoveryv1.SchemeGroupVersion},
 		{&all.networking, "/apis", networkingv1.SchemeGroupVersion},
 	} {
-		of := rest.CopyConfig(c)
-		of.APIPath, of.GroupVersion = g.path, &g.gv
-		if *g.to, err = rest.RESTClientForConfigAndClient(of, http); err != nil {
+		if *g.to, err = kubeclient.Client(c, http, scheme, g.path, g.gv); err != nil {
 			return nil, err
 		}
 	}
