@@ -133,7 +133,7 @@ func relayFlags(flags *pflag.FlagSet, cfg *relay.Config, log *logging) {
 	flags.Var(config.List(&cfg.Peers), "peers", "the nodes, as name=host:port, in the place of a Peer service")
 	flags.StringVar(&cfg.PeerEndpoints, "peer-endpoints", "", "Service of Kubernetes whose endpoints the nodes' agents are, as namespace/service, in the place of a Peer service")
 	flags.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "file that says how to reach the cluster's API for that; by default the pod's service account")
-	flags.StringVar(&cfg.ClusterName, "cluster-name", cfg.ClusterName, "name of the cluster of the nodes that are found so")
+	flags.StringVar(&cfg.ClusterName, "cluster-name", cfg.ClusterName, "name of the cluster: part of what the relay is called, and the nodes that are found so")
 	flags.Var(config.Duration(&cfg.SortBufferDrainTimeout), "sort-buffer-drain-timeout", "how long a flow waits at most, while requests follow, for nodes that do not tell how far they have come")
 	flags.Var(config.Count(&cfg.SortBufferLenMax), "sort-buffer-len-max", "how many flows of a request wait so at most")
 	flags.Var(config.Duration(&cfg.RetryTimeout), "retry-timeout", "how long it takes at most until a node that is away is tried again")

@@ -39,7 +39,8 @@ type Config struct {
 	// SortBufferDrainTimeout is how long a flow waits at most, while requests follow,
 	// for nodes that do not tell how far they have come.
 	SortBufferDrainTimeout time.Duration
-	// SortBufferLenMax is how many flows of a request wait so at most.
+	// SortBufferLenMax is how many flows of a request that follows wait so at most: with
+	// more, the earliest is out at once.
 	SortBufferLenMax int
 	// RetryTimeout is how long it takes at most until a node that is away is tried
 	// again.
@@ -83,7 +84,7 @@ func DefaultConfig(name string) Config {
 		Name: name, ListenAddress: ":4245", HealthListenAddress: ":4222",
 		PeerService: DefaultPeerService, ClusterName: nodename.DefaultCluster,
 		SortBufferDrainTimeout: 200 * time.Millisecond,
-		SortBufferLenMax:       100_000,
+		SortBufferLenMax:       20_000,
 		RetryTimeout:           10 * time.Second,
 	}
 }

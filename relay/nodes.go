@@ -16,9 +16,12 @@ import (
 func (c *Config) validateNodes(check func(ok bool, name, value, want string)) {
 	const beside = ": each says which nodes there are"
 	check(c.PeerService == "" || isAddress(c.PeerService), "peer-service", c.PeerService, "host:port, unix:///path, or empty for none")
+	names := map[string]bool{}
 	for _, p := range c.Peers {
 		name, address, ok := strings.Cut(p, "=")
 		check(ok && name != "" && isAddress(address), "peers", p, "names and addresses such as node1=10.0.0.1:4244")
+		check(!names[name], "peers", p, "each name once")
+		names[name] = true
 	}
 	if c.PeerEndpoints != "" {
 		_, _, ok := splitService(c.PeerEndpoints)

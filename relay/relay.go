@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/fovea-obs/fovea/internal/certs"
+	"github.com/fovea-obs/fovea/internal/nodename"
 	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/metrics"
 	"github.com/fovea-obs/fovea/relay/observer"
@@ -56,7 +57,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	server := rpc.New(rc)
 	observerpb.RegisterObserverServer(server, observer.New(observer.Config{
-		Peers: known, Name: cfg.Name, Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, MaxWaiting: cfg.SortBufferLenMax,
+		Peers: known, Name: nodename.Name(cfg.ClusterName, cfg.Name), Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, MaxWaiting: cfg.SortBufferLenMax,
 		Retry: cfg.RetryTimeout, Log: log, Metrics: flows,
 	}))
 	health := rpc.New(rpc.Config{Log: log})

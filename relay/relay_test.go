@@ -117,18 +117,11 @@ func TestTLS(t *testing.T) {
 	peerpb.RegisterPeerServer(server, n)
 	go func() { served <- server.Serve(l) }()
 	// A Peer service on a unix socket has no TLS, as agents serve it.
-	socket := filepath.Join(t.TempDir(), "peer.sock")
-	plain, plainServed := grpc.NewServer(), make(chan error, 1)
-	peerpb.RegisterPeerServer(plain, n)
-	p, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { plainServed <- plain.Serve(p) }()
+	service := serveNode(t, func(s *grpc.Server) { peerpb.RegisterPeerServer(s, n) })
 
 	cfg := DefaultConfig("relay")
 	cfg.ListenAddress, cfg.HealthListenAddress = freeAddress(t), freeAddress(t)
-	cfg.PeerService = "unix://" + socket
+	cfg.PeerService = service
 	cfg.Client, cfg.Server = write(t, relayID, authority), write(t, relayID, authority)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -137,8 +130,7 @@ func TestTLS(t *testing.T) {
 		cancel()
 		err := <-done
 		server.Stop()
-		plain.Stop()
-		if err := errors.Join(err, <-served, <-plainServed); err != nil {
+		if err := errors.Join(err, <-served); err != nil {
 			t.Error(err)
 		}
 	})
@@ -212,6 +204,7 @@ func TestValidate(t *testing.T) {
 		"a certificate alone":     {func(c *Config) { c.DisableServerTLS, c.Server.CertFile = false, "x" }, "tls-relay-server-key-file"},
 		"no port":                 {func(c *Config) { c.ListenAddress = "localhost" }, "listen-address"},
 		"no nodes":                {func(c *Config) { c.PeerService = "" }, "peer-service"},
+		"a name twice":            {func(c *Config) { c.Peers = []string{"a=10.0.0.1:1", "a=10.0.0.1:2"} }, `peers: "a=10.0.0.1:2", want each name once`},
 		"a node with no name":     {func(c *Config) { c.Peers = []string{"10.0.0.1:4244"} }, `peers: "10.0.0.1:4244"`},
 		"metrics at no port":      {func(c *Config) { c.MetricsListenAddress = "localhost" }, `metrics-listen-address: "localhost"`},
 		"no time":                 {func(c *Config) { c.SortBufferDrainTimeout = 0 }, "sort-buffer-drain-timeout"},

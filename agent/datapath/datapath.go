@@ -93,7 +93,7 @@ type Datapath struct {
 	*objects
 	ring   *ring
 	losses losses
-	links  []io.Closer // of the drop probe and the sweeps
+	links  []io.Closer // of the drop probe and the sweeps, and what is asked of netfilter
 	// packetLog is nil where none is listened to.
 	packetLog *packetLog
 	// table is nil where it cannot be asked.

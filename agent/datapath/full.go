@@ -65,8 +65,8 @@ func (t *table) isFull(now time.Time) bool {
 	}
 	t.dropped = dropped
 	entries, most, err := t.entries()
-	// Entries go as others come.
-	t.full = err == nil && entries >= most-most/10
+	// Entries go as others come. There may be no bound.
+	t.full = err == nil && most > 0 && entries >= most-most/10
 	return t.full
 }
 

@@ -59,6 +59,8 @@ type mirror struct {
 	listed bool
 	// left is how the last pod that had an address left it.
 	left map[netip.Addr]departure
+	// manyLeft is how many they are when old ones are forgotten.
+	manyLeft int
 }
 
 func newMirror(c mirrorConfig) *mirror {

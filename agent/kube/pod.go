@@ -200,12 +200,13 @@ type departure struct {
 
 // leave notes that the pod's addresses may be another's.
 func (m *mirror) leave(p *pod, d departure) {
-	if len(m.left) >= fewLeft {
+	if len(m.left) >= m.manyLeft {
 		for a, last := range m.left {
 			if last.at <= d.at-forgetLeft {
 				delete(m.left, a)
 			}
 		}
+		m.manyLeft = max(fewLeft, 2*len(m.left))
 	}
 	for _, a := range p.addresses {
 		m.left[a] = d

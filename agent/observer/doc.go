@@ -77,7 +77,8 @@
 //
 // Their uuid tells where they lie: see lookup.FormatUUID. Drops are the kernel's:
 // drop_reason_desc is unknown unless one of Hubble's reasons says the same as the
-// kernel's, and the event's sub-type then is 255. What policies deny is
+// kernel's, and the event's sub-type then is 255. Where the kernel's table of
+// connections is inferred to be full it is CT_MAP_INSERTION_FAILED. What policies deny is
 // POLICY_DENIED, and both a drop and a policy verdict, as in Hubble; verdicts count
 // no packets. The kernel's own words are in Summary and in extensions, a
 // google.protobuf.Struct:
@@ -85,6 +86,8 @@
 //	packets, bytes   what the flow stands for
 //	drop.reason      a name of enum skb_drop_reason
 //	drop.location    the kernel function, or address, that dropped the packet
+//	drop.reason_inferred
+//	                 "conntrack full" if that is inferred
 //	drop.engine      who named the policy that denied it, if not the agent
 //	policy_inferred  true if the agent inferred what policies say
 //	reply_inferred   true if is_reply was inferred from ports

@@ -21,6 +21,9 @@
 // itself. The buffers to write from are larger than gRPC's own; flow-control
 // windows are gRPC's.
 //
+// A client that forwards what it receives asks with a [RawCodec], and gets each message
+// as a [Piece], in the memory that it came into. A server sends that on as it is.
+//
 // TCP is served with [Config].TLS, if there is any, and unix sockets in plaintext:
 // their files say who may connect. All have the same services and limits. A
 // client that TLS refuses is told why, and so is the log.

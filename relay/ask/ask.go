@@ -156,6 +156,7 @@ func stream(
 		var header metadata.MD
 		if header, err = s.Header(); err == nil && header != nil {
 			p.Heard(header)
+			silent.Stop()
 			err = begun()
 		}
 	}

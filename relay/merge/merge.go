@@ -32,7 +32,9 @@ type Merge[M any] struct {
 	most     int
 	items    int
 	sources  []source[M]
-	heads    tree
+	// free are the numbers of sources that were removed and have nothing left.
+	free  []int
+	heads tree
 	// bound is the least mark of the sources that are waited for and have no item: what
 	// they tell next is later. It is what it says if known.
 	bound int64
@@ -44,6 +46,8 @@ type source[M any] struct {
 	// mark is a time after which the next item is.
 	mark        int64
 	ended, away bool
+	// removed says that the number is free once the queue is empty.
+	removed bool
 }
 
 // queued is a batch's items that are left, which came at a time.
@@ -58,11 +62,28 @@ func New[M any](patience time.Duration, most int) *Merge[M] {
 	return &Merge[M]{patience: patience, most: most}
 }
 
-// Add adds a source, and returns its number. The sources have numbers from 0 on.
+// Add adds a source, and returns its number: the least from 0 on that is no other's, or
+// one that was.
 func (m *Merge[M]) Add() int {
-	m.sources = append(m.sources, source[M]{mark: math.MinInt64})
 	m.known = false
+	if n := len(m.free); n > 0 {
+		number := m.free[n-1]
+		m.free = m.free[:n-1]
+		m.sources[number] = source[M]{mark: math.MinInt64}
+		return number
+	}
+	m.sources = append(m.sources, source[M]{mark: math.MinInt64})
 	return m.heads.grow()
+}
+
+// Remove ends a source, whose number is another's once all that it has told is out.
+// Nothing is to be put for it any more.
+func (m *Merge[M]) Remove(number int) {
+	s := &m.sources[number]
+	s.ended, s.removed = true, true
+	if len(s.queue) == 0 {
+		m.expose(number)
+	}
 }
 
 // Put takes what a source tells at a moment. The items are the Merge's from then on.
@@ -97,6 +118,9 @@ func (m *Merge[M]) expose(number int) {
 	}
 	m.heads.set(number, never)
 	m.known = false
+	if s.removed {
+		m.free = append(m.free, number)
+	}
 }
 
 // least is the least mark of the sources that are waited for and have no item.
@@ -125,8 +149,8 @@ func (m *Merge[M]) longest() (since time.Time) {
 
 // Next returns the next item and the source that it is of, if it is time for it. If
 // it is not, wait is how long that takes if no source tells more, 0 if that alone
-// changes nothing. In a hurry an item does not wait for patience to end.
-func (m *Merge[M]) Next(now time.Time, hurry bool) (i Item[M], source int, wait time.Duration, ok bool) {
+// changes nothing.
+func (m *Merge[M]) Next(now time.Time) (i Item[M], source int, wait time.Duration, ok bool) {
 	number, key := m.heads.least()
 	if key == never {
 		return Item[M]{}, 0, 0, false
@@ -136,7 +160,7 @@ func (m *Merge[M]) Next(now time.Time, hurry bool) (i Item[M], source int, wait 
 		if m.patience == 0 {
 			return Item[M]{}, 0, 0, false
 		}
-		if left := m.patience - now.Sub(m.longest()); left > 0 && m.items <= m.most && !hurry {
+		if left := m.patience - now.Sub(m.longest()); left > 0 && m.items <= m.most {
 			return Item[M]{}, 0, left, false
 		}
 	}

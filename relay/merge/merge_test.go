@@ -16,14 +16,15 @@ import (
 // TestScenarios runs the scripts in testdata. Their commands are
 //
 //	new [patience=duration] [most=number]
-//	add n=number
+//	add n=number      prints their numbers if some were removed
+//	remove n=number
 //	put               a line for each source: its number, times of items, [mark=time] [end] [away]
 //	next              all that is out now
 //	after d=duration  lets time pass
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var m *Merge[[]byte]
-		now := time.Unix(0, 0)
+		now, added := time.Unix(0, 0), 0
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "new":
@@ -31,13 +32,20 @@ func TestScenarios(t *testing.T) {
 				if d.HasArg("most") {
 					d.ScanArgs(t, "most", &most)
 				}
-				m = New[[]byte](duration(t, d, "patience"), most)
+				m, added = New[[]byte](duration(t, d, "patience"), most), 0
 			case "add":
 				var n int
 				d.ScanArgs(t, "n", &n)
 				for range n {
-					m.Add()
+					if number := m.Add(); number < added {
+						return fmt.Sprintf("%d\n", number)
+					}
+					added++
 				}
+			case "remove":
+				var n int
+				d.ScanArgs(t, "n", &n)
+				m.Remove(n)
 			case "put":
 				for _, line := range strings.Split(d.Input, "\n") {
 					number, b := batch(t, line)
@@ -99,7 +107,7 @@ func number(t *testing.T, s string) int64 {
 func drain(m *Merge[[]byte], now time.Time) string {
 	var out strings.Builder
 	for {
-		i, source, wait, ok := m.Next(now, false)
+		i, source, wait, ok := m.Next(now)
 		if !ok {
 			switch passed := m.Passed(); {
 			case m.Ended():
@@ -153,7 +161,7 @@ func TestOrder(t *testing.T) {
 				m.Put(i, b, time.Unix(0, 0))
 			}
 			for {
-				item, _, _, ok := m.Next(time.Unix(0, 0), false)
+				item, _, _, ok := m.Next(time.Unix(0, 0))
 				if !ok {
 					break
 				}
@@ -190,7 +198,7 @@ func BenchmarkNext(b *testing.B) {
 			}
 			b.ResetTimer()
 			for range b.N {
-				item, source, _, ok := m.Next(time.Time{}, false)
+				item, source, _, ok := m.Next(time.Time{})
 				if !ok {
 					b.Fatal("nothing")
 				}

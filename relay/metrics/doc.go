@@ -11,8 +11,8 @@
 //	fovea_relay_flows_lost_total{peer}             flows that nodes told clients they lost
 //	fovea_relay_follow_lag_seconds                 a flow's age when it is sent
 //
-// The lag is that of requests that follow, of one flow of each batch, and not of flows from
-// before the request. As it is taken by two clocks, the node's and the relay's, it is as
+// The lag is that of requests that follow, of a flow now and then: of one in 32 KiB of a
+// node's, or of the last that there is for now. Flows from before the request do not count. As it is taken by two clocks, the node's and the relay's, it is as
 // exact as these are alike, and never below zero.
 //
 // Beside them are gRPC's (grpc_server_*), and those of Go (go_*) and the process

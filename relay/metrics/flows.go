@@ -52,7 +52,7 @@ func newFlows() *Flows {
 			Name: "fovea_relay_streams", Help: "Requests for flows that are open.",
 		}),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "fovea_relay_follow_lag_seconds", Help: "Age of flows when they are sent to clients that follow, of one flow a batch.",
+			Name: "fovea_relay_follow_lag_seconds", Help: "Age of flows when they are sent to clients that follow, of a flow now and then.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .15, .2, .3, .5, 1, 2, 5, 10, 30},
 		}),
 	}

@@ -2,7 +2,6 @@ package observer
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -36,24 +35,28 @@ type call struct {
 	s     *Server
 	begun time.Time
 	merge *merge.Merge[rpc.Piece]
-	// sources are those that are asked, numbered also those that were.
+	// sources are those that are asked, numbered also those of which something is left.
 	sources  map[*peers.Peer]*source
 	numbered []*source
-	running  sync.WaitGroup
-	inbox    inbox
-	out      *window
-	message  rpc.Piece
+	// last are the times of the newest flows or events, by the names of nodes.
+	last    map[string]int64
+	running sync.WaitGroup
+	inbox   inbox
+	out     *window
+	message rpc.Piece
 }
 
 func (c *call) serve(s *Server) error {
 	defer c.metrics.Opened()()
 	ctx, cancel := context.WithCancel(c.stream.Context())
-	c.s, c.begun, c.sources, c.out = s, time.Now(), map[*peers.Peer]*source{}, newWindow(c.req)
-	c.inbox.init()
-	c.merge = merge.New[rpc.Piece](0, 0)
+	c.s, c.begun, c.out = s, time.Now(), newWindow(c.req)
+	c.sources, c.last = map[*peers.Peer]*source{}, map[string]int64{}
+	patience, most := time.Duration(0), 0
 	if c.req.GetFollow() {
-		c.merge = merge.New[rpc.Piece](s.c.Patience, s.c.MaxWaiting)
+		patience, most = s.c.Patience, s.c.MaxWaiting
 	}
+	c.merge = merge.New[rpc.Piece](patience, most)
+	c.inbox.init(most)
 	defer func() {
 		cancel()
 		c.inbox.close()
@@ -80,7 +83,7 @@ func (c *call) run(ctx context.Context) error {
 		select {
 		case <-c.inbox.filled:
 			for _, s := range c.inbox.take() {
-				if err := c.take(s); err != nil {
+				if err := c.take(s, c.inbox.of(s)); err != nil {
 					return err
 				}
 			}
@@ -91,10 +94,10 @@ func (c *call) run(ctx context.Context) error {
 			}
 		case <-c.followed(changed):
 			list, changed = c.s.c.Peers.All()
-			c.ask(ctx, list)
 			if err := c.tellGone(list); err != nil {
 				return err
 			}
+			c.ask(ctx, list)
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
@@ -132,29 +135,38 @@ func (c *call) ask(ctx context.Context, list []*peers.Peer) {
 		if c.sources[p] != nil || c.wanted != nil && p.IsAlone() && !c.wanted(p.Name) {
 			continue
 		}
-		s := &source{call: c, peer: p, number: c.merge.Add()}
+		// One that was here before goes on where it ended.
+		s := &source{call: c, peer: p, number: c.merge.Add(), last: c.last[p.Name]}
 		own, cancel := context.WithCancel(ctx)
 		s.cancel = cancel
 		c.sources[p] = s
-		c.numbered = append(c.numbered, s)
+		if s.number == len(c.numbered) {
+			c.numbered = append(c.numbered, nil)
+		}
+		c.numbered[s.number] = s
 		c.running.Go(func() { s.run(own) })
 	}
 }
 
 // tellGone tells of those that are not in the list any more.
 func (c *call) tellGone(list []*peers.Peer) error {
+	there := make(map[*peers.Peer]bool, len(list))
+	for _, p := range list {
+		there[p] = true
+	}
 	for p, s := range c.sources {
-		if slices.Contains(list, p) {
+		if there[p] {
 			continue
 		}
 		delete(c.sources, p)
 		s.cancel()
-		c.inbox.leave(s)
+		if err := c.take(s, c.inbox.leave(s)); err != nil {
+			return err
+		}
+		c.merge.Remove(s.number)
 		if s.gone {
 			continue
 		}
-		s.gone = true
-		c.merge.Put(s.number, ask.Batch{End: true}, time.Now())
 		if err := c.status(state{relaypb.NodeState_NODE_GONE, ""}, p.Name); err != nil {
 			return err
 		}
@@ -162,9 +174,9 @@ func (c *call) tellGone(list []*peers.Peer) error {
 	return nil
 }
 
-// take takes what a source has told since the last time.
-func (c *call) take(s *source) error {
-	for _, t := range c.inbox.of(s) {
+// take takes what a source has told.
+func (c *call) take(s *source, list []told) error {
+	for _, t := range list {
 		if t.refused != nil {
 			return t.refused
 		}
@@ -176,6 +188,7 @@ func (c *call) take(s *source) error {
 		}
 		if len(t.batch.Items) > 0 {
 			s.class = t.class
+			c.last[s.peer.Name] = max(c.last[s.peer.Name], t.last)
 		}
 		c.merge.Put(s.number, t.batch, time.Now())
 	}
@@ -185,10 +198,9 @@ func (c *call) take(s *source) error {
 // drain sends what is out. Wait is how long it takes until there is more if no node
 // tells more, 0 if that alone changes nothing.
 func (c *call) drain() (wait time.Duration, err error) {
-	// Who waits for room is not held up by those who say nothing.
-	now, full := time.Now(), c.inbox.isFull()
+	now := time.Now()
 	for !c.out.full() {
-		item, number, wait, ok := c.merge.Next(now, full)
+		item, number, wait, ok := c.merge.Next(now)
 		if !ok {
 			if c.out.pass(c.merge.Passed()) {
 				return 0, c.flush()
@@ -196,22 +208,28 @@ func (c *call) drain() (wait time.Duration, err error) {
 			return wait, nil
 		}
 		s := c.numbered[number]
-		if s.took(item.Message.Len()) || c.merge.Queued(number) == 0 {
-			full = c.inbox.free(s)
-			c.followedAt(item.Time)
+		portion := s.took(item.Message.Len()) || c.merge.Queued(number) == 0
+		if portion {
+			c.inbox.free(s)
 		}
+		happened := ask.Happened(item.Message.Bytes())
 		if c.out.pass(item.Time) {
 			if err := c.flush(); err != nil {
 				return 0, err
 			}
 		}
-		if held, err := c.out.hold(&item.Message, s.class); err != nil {
-			return 0, err
-		} else if held {
-			continue
+		if happened {
+			if held, err := c.out.hold(&item.Message, s.class); err != nil {
+				return 0, err
+			} else if held {
+				continue
+			}
 		}
-		if err := c.send(item.Message, s.class); err != nil {
+		if err := c.send(item.Message, s.class, happened); err != nil {
 			return 0, err
+		}
+		if portion && happened {
+			c.followedAt(item.Time)
 		}
 	}
 	return 0, nil
@@ -220,36 +238,41 @@ func (c *call) drain() (wait time.Duration, err error) {
 // flush sends what was held back.
 func (c *call) flush() error {
 	for _, h := range c.out.release() {
-		if err := c.send(rpc.NewPiece(h.message), h.class); err != nil {
+		if err := c.send(rpc.NewPiece(h.message), h.class, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *call) send(message rpc.Piece, from metrics.Class) error {
-	c.count(from, message.Bytes())
+// send sends a message, which tells of a flow or an event if that happened.
+func (c *call) send(message rpc.Piece, from metrics.Class, happened bool) error {
+	lost := uint64(0)
+	if !happened && c.metrics != nil {
+		lost = lostIn(message.Bytes())
+	}
 	c.message = message
-	return c.stream.SendMsg(&c.message)
-}
-
-// count counts what a response tells: a flow, or that some are lost.
-func (c *call) count(from metrics.Class, response []byte) {
-	if c.metrics == nil {
-		return
+	if err := c.stream.SendMsg(&c.message); err != nil {
+		return err
 	}
-	if ask.Happened(response) {
+	if happened {
 		c.metrics.Forwarded(from)
-		return
+	} else {
+		c.metrics.Lost(from, lost)
 	}
-	var other observerpb.GetFlowsResponse
-	if err := proto.Unmarshal(response, &other); err == nil {
-		c.metrics.Lost(from, other.GetLostEvents().GetNumEventsLost())
-	}
+	return nil
 }
 
-// followedAt notes how late what is out is, if the request follows and it is new: it is
-// called now and then.
+// lostIn is how many flows a response says that are lost.
+func lostIn(response []byte) uint64 {
+	var r observerpb.GetFlowsResponse
+	if proto.Unmarshal(response, &r) != nil {
+		return 0
+	}
+	return r.GetLostEvents().GetNumEventsLost()
+}
+
+// followedAt notes how late a flow was sent, if the request follows and it is new.
 func (c *call) followedAt(at int64) {
 	if t := time.Unix(0, at); c.req.GetFollow() && t.After(c.begun) {
 		c.metrics.Followed(t)

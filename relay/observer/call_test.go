@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestGap(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := &following{t, stream}
+			f := &following{t: t, stream: stream}
 			f.want("connected n", fmt.Sprintf("%d n", at.UnixMilli()))
 			n.stop()
 			f.want("unavailable n")
@@ -44,24 +45,88 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// TestAnother has a node go, and another take its name, while a request follows: what is
+// told already is not told again, and what it has forgotten is told as lost.
+func TestAnother(t *testing.T) {
+	at := time.Now().Truncate(time.Millisecond)
+	ms := at.UnixMilli()
+	n := newNode(t, "n", true, at, at.Add(time.Millisecond))
+	client, known := relay(t, n)
+	stream, err := client.GetFlows(t.Context(), &observerpb.GetFlowsRequest{Follow: true, Since: timestamppb.New(at)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &following{t: t, stream: stream}
+	f.want("connected n", fmt.Sprintf("%d n", ms), fmt.Sprintf("%d n", ms+1))
+	set(t, known)
+	f.want("gone n")
+	n.add(at.Add(2 * time.Millisecond))
+	set(t, known, n)
+	f.want("connected n", fmt.Sprintf("%d n", ms+2))
+	set(t, known)
+	f.want("gone n")
+	n.stop()
+	n.forget()
+	n.add(at.Add(5 * time.Millisecond))
+	n.start(t)
+	set(t, known, n)
+	f.want("connected n", fmt.Sprintf("lost %d to %d n", ms+2, ms+5), fmt.Sprintf("%d n", ms+5))
+}
+
+// TestMuchAtOnce has a node tell much at once, and another a little later what is earlier.
+func TestMuchAtOnce(t *testing.T) {
+	a, b := newNode(t, "a", true), newNode(t, "b", true)
+	client, _ := relay(t, a, b)
+	f := follow(t, client, 0)
+	f.wantAll("connected a", "connected b")
+	at := time.Now()
+	many := make([]time.Time, 900)
+	for i := range many {
+		many[i] = at.Add(time.Duration(i+1) * time.Microsecond)
+	}
+	a.pad = 1 << 10
+	a.add(many...)
+	time.AfterFunc(10*time.Millisecond, func() { b.add(at) })
+	got := f.read(len(many) + 1)
+	if first := fmt.Sprintf("%d b", at.UnixMilli()); got[0] != first {
+		t.Errorf("the first is %s, want %s", got[0], first)
+	}
+}
+
 // TestStates has a node stay away, which is told once, and come back.
 func TestStates(t *testing.T) {
 	n := newNode(t, "n", true)
 	n.stop()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: n.socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	client, _ := relay(t, n)
 	f := follow(t, client, 5)
-	f.want("unavailable n")
-	begun := time.Now()
-	// It is tried again in the meantime.
-	time.AfterFunc(2500*time.Millisecond, func() { n.add(begun.Add(-time.Hour), begun); n.start(t) })
-	f.want("connected n", fmt.Sprintf("%d n", begun.UnixMilli()))
+	// It is tried once a second at most: what it is asked for then is what is since the
+	// request came.
+	for range 3 {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	l.Close()
+	now := time.Now()
+	n.add(now.Add(-time.Hour), now)
+	n.start(t)
+	f.want("unavailable n", "connected n", fmt.Sprintf("%d n", now.UnixMilli()))
 }
 
 // TestNodeOfAnotherName has a node asked for flows by the name that it has itself, not by
 // that it is called here.
 func TestNodeOfAnotherName(t *testing.T) {
 	n := newNode(t, "itself", true, ms(1))
-	client, known, _ := relayAt(t)
+	client, known, _ := relayAt(t, patience)
 	if err := known.Set([]peers.Node{{Name: "here", Address: "unix://" + n.socket}}); err != nil {
 		t.Fatal(err)
 	}
@@ -151,10 +216,10 @@ func TestRelayOfRelays(t *testing.T) {
 	a, b, c := newNode(t, "east/a", true, ms(1), ms(4)), newNode(t, "east/b", true, ms(2)), newNode(t, "west/c", true, ms(3))
 	away := newNode(t, "west/away", true)
 	away.stop()
-	client, known, _ := relayAt(t)
+	client, known, _ := relayAt(t, patience)
 	var clusters []peers.Node
 	for name, nodes := range map[string][]*node{"east": {a, b}, "west": {c, away}} {
-		_, below, address := relayAt(t)
+		_, below, address := relayAt(t, patience)
 		set(t, below, nodes...)
 		clusters = append(clusters, peers.Node{Name: name, Address: address})
 	}

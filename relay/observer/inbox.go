@@ -7,7 +7,7 @@ import (
 	"github.com/fovea-obs/fovea/relay/metrics"
 )
 
-// maxTold is how much of a source is held before it has to wait, in bytes.
+// maxTold is how much of a source is held before it may have to wait, in bytes.
 const maxTold = 128 << 10
 
 // few is how many items at most are put to those before them.
@@ -16,6 +16,8 @@ const few = 16
 // told is what a source tells: items, or a change of its node's state, or both.
 type told struct {
 	batch ask.Batch
+	// last is the time of the newest flow or event of the batch, 0 if there is none.
+	last int64
 	// class is how the node tells it.
 	class metrics.Class
 	state state
@@ -28,22 +30,28 @@ func (t *told) plain() bool {
 	return t.state.is == 0 && t.refused == nil && !t.batch.End && !t.batch.Away
 }
 
+// amount is how much there is of something.
+type amount struct{ bytes, items int }
+
 // inbox is where sources put what they tell, and wait while it holds too much of them.
 // Much is taken at once where much is told.
 type inbox struct {
 	// filled has something if there is something to take.
 	filled chan struct{}
+	// most is how many items are held of all sources before one that has more than
+	// maxTold waits.
+	most int
 
 	mu      sync.Mutex
 	room    *sync.Cond
 	sources []*source
-	// over is how many sources hold more than maxTold.
-	over   int
-	closed bool
+	// items are held, and waiting sources wait.
+	items, waiting int
+	closed         bool
 }
 
-func (i *inbox) init() {
-	i.filled = make(chan struct{}, 1)
+func (i *inbox) init(most int) {
+	i.most, i.filled = most, make(chan struct{}, 1)
 	i.room = sync.NewCond(&i.mu)
 }
 
@@ -55,17 +63,16 @@ func (i *inbox) put(s *source, t told) bool {
 	if s.left {
 		return false
 	}
-	before := s.held
 	for _, item := range t.batch.Items {
-		s.held += item.Message.Len()
+		s.held.bytes += item.Message.Len()
 	}
-	if before <= maxTold && s.held > maxTold {
-		i.over++
-	}
+	s.held.items += len(t.batch.Items)
+	i.items += len(t.batch.Items)
 	if n := len(s.told); n > 0 && s.told[n-1].plain() && t.plain() && len(t.batch.Items) <= few {
-		last := &s.told[n-1].batch
-		last.Items = append(last.Items, t.batch.Items...)
-		last.Mark = max(last.Mark, t.batch.Mark)
+		before := &s.told[n-1]
+		before.batch.Items = append(before.batch.Items, t.batch.Items...)
+		before.batch.Mark = max(before.batch.Mark, t.batch.Mark)
+		before.last = max(before.last, t.last)
 	} else {
 		s.told = append(s.told, t)
 	}
@@ -77,21 +84,23 @@ func (i *inbox) put(s *source, t told) bool {
 		default:
 		}
 	}
-	for s.held > maxTold && !i.closed && !s.left {
+	for s.held.bytes > maxTold && i.items >= i.most && !i.closed && !s.left {
+		i.waiting++
 		i.room.Wait()
+		i.waiting--
 	}
 	return !i.closed && !s.left
 }
 
-// leave has nothing more taken of a source, and nobody wait for room for it.
-func (i *inbox) leave(s *source) {
+// leave takes no more of a source from now on, and returns what it has told until then.
+func (i *inbox) leave(s *source) []told {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if s.held > maxTold && !s.left {
-		i.over--
-	}
-	s.told, s.held, s.left = nil, 0, true
+	list := s.told
+	i.items -= s.held.items
+	s.told, s.held, s.left = nil, amount{}, true
 	i.room.Broadcast()
+	return list
 }
 
 // take returns the sources that have told something.
@@ -112,29 +121,19 @@ func (i *inbox) of(s *source) []told {
 	return list
 }
 
-// free has room for as much of a source as was taken of it, and returns whether one still
-// waits for room.
-func (i *inbox) free(s *source) (full bool) {
+// free has room for as much of a source as was taken of it.
+func (i *inbox) free(s *source) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if s.left {
-		return i.over > 0
+	if !s.left {
+		s.held.bytes -= s.taken.bytes
+		s.held.items -= s.taken.items
+		i.items -= s.taken.items
 	}
-	waits := s.held > maxTold
-	s.held -= s.taken
-	s.taken = 0
-	if waits && s.held <= maxTold {
-		i.over--
+	s.taken = amount{}
+	if i.waiting > 0 {
 		i.room.Broadcast()
 	}
-	return i.over > 0
-}
-
-// isFull tells whether a source waits for room.
-func (i *inbox) isFull() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.over > 0
 }
 
 // close has nobody wait any more.

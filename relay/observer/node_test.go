@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,8 @@ type node struct {
 	// fail is what every request ends with, garbage is sent in the place of a batch.
 	fail    error
 	garbage bool
+	// pad is how many bytes more a flow has.
+	pad int
 
 	mu      sync.Mutex
 	times   []time.Time
@@ -57,7 +60,7 @@ func (n *node) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.server, n.done = grpc.NewServer(), make(chan error, 1)
+	n.server, n.done = grpc.NewServer(grpc.WaitForHandlers(true)), make(chan error, 1)
 	observerpb.RegisterObserverServer(n.server, n)
 	if n.batches {
 		foveapb.RegisterBatchesServer(n.server, batches{n: n})
@@ -117,7 +120,9 @@ func (n *node) add(times ...time.Time) {
 func (n *node) response(at time.Time) *observerpb.GetFlowsResponse {
 	return &observerpb.GetFlowsResponse{
 		NodeName: n.name, Time: timestamppb.New(at),
-		ResponseTypes: &observerpb.GetFlowsResponse_Flow{Flow: &flowpb.Flow{Time: timestamppb.New(at), NodeName: n.name}},
+		ResponseTypes: &observerpb.GetFlowsResponse_Flow{Flow: &flowpb.Flow{
+			Time: timestamppb.New(at), NodeName: n.name, Uuid: strings.Repeat("x", n.pad),
+		}},
 	}
 }
 
@@ -183,6 +188,8 @@ func (n *node) ServerStatus(context.Context, *observerpb.ServerStatusRequest) (*
 	if n.fail != nil {
 		return nil, n.fail
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	return &observerpb.ServerStatusResponse{NumFlows: uint64(len(n.times)), MaxFlows: 100, SeenFlows: 1000, UptimeNs: 7, FlowsRate: 0.5}, nil
 }
 

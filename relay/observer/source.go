@@ -46,22 +46,20 @@ type source struct {
 	// gone says that the node is, over that it has told all, taken is how much of held
 	// is not, and class how the node tells: these are the call's.
 	gone, over bool
-	taken      int
+	taken      amount
 	class      metrics.Class
 
 	// told is what is not taken yet, listed tells whether the inbox knows, held is how
-	// much there is in all, in bytes, and left says that no more is taken: these are the
-	// inbox's.
+	// much there is in all, and left says that no more is taken: these are the inbox's.
 	told   []told
 	listed bool
-	held   int
+	held   amount
 	left   bool
 
-	// last is the time of the newest flow or event, asked how often the node was asked
-	// before, and now what was told of it last.
-	last  int64
-	asked int
-	now   state
+	// last is the time of the newest flow or event that it told, 0 if there is none, and
+	// now what was told of it last.
+	last int64
+	now  state
 }
 
 // run asks until ctx ends or all was told. A request that follows asks again.
@@ -76,7 +74,6 @@ func (s *source) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.asked++
 		end := s.end(err)
 		if !s.call.inbox.put(s, end) || end.batch.End {
 			return
@@ -151,7 +148,7 @@ func (s *source) request() request {
 }
 
 func (s *source) put(ctx context.Context, t ask.Told, up *bool) error {
-	out := told{batch: t.Batch, class: metrics.Plain}
+	out := told{batch: t.Batch, last: t.Last, class: metrics.Plain}
 	if t.Batched {
 		out.class = metrics.Batched
 	}
@@ -175,15 +172,16 @@ func (s *source) put(ctx context.Context, t ask.Told, up *bool) error {
 // took notes that so much of what the source holds was taken, and returns whether it is
 // time to tell it.
 func (s *source) took(bytes int) bool {
-	s.taken += bytes
-	return s.taken >= freeEvery
+	s.taken.bytes += bytes
+	s.taken.items++
+	return s.taken.bytes >= freeEvery
 }
 
 // gap is what is told of flows that the node had after the last that it told, and has no
 // longer now that it is asked again: it was away for too long, or has begun anew. How many
 // they are nobody knows. It is nil if there are none.
 func (s *source) gap(ctx context.Context) *ask.Item {
-	if s.asked == 0 || s.last == 0 || !s.call.states {
+	if s.last == 0 || !s.call.states {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, oldestWithin)

@@ -19,8 +19,6 @@ const (
 	// answerWithin is how long nodes have for an answer of one message. Clients wait
 	// for 12 s.
 	answerWithin = 4 * time.Second
-	// atOnce is how many nodes are asked at a time.
-	atOnce = 128
 	// namedUnavailable is how many nodes a status names that are not there.
 	namedUnavailable = 10
 )
@@ -38,12 +36,9 @@ func each[T any](ctx context.Context, p *peers.Peers, ask func(context.Context, 
 	defer cancel()
 	list, _ := p.All()
 	answers := make([]answer[T], len(list))
-	room := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for i, peer := range list {
 		wg.Go(func() {
-			room <- struct{}{}
-			defer func() { <-room }()
 			said, err := ask(ctx, observerpb.NewObserverClient(peer.Conn))
 			answers[i] = answer[T]{peer, said, err}
 		})

@@ -48,7 +48,7 @@ func nodesOf(list string, filters []*flowpb.FlowFilter) (patterns []glob.Node, a
 				return nil, false, status.Error(codes.InvalidArgument, fmt.Sprintf(
 					"%s[%d].node_name: %q is not valid: cluster/node or node, in which * stands for anything, expected", list, i, v))
 			}
-			if list == "whitelist" || isAlone(f) {
+			if list == "whitelist" || asksNodeOnly(f) {
 				patterns = append(patterns, p)
 			}
 		}
@@ -56,14 +56,14 @@ func nodesOf(list string, filters []*flowpb.FlowFilter) (patterns []glob.Node, a
 	return patterns, all, nil
 }
 
-// isAlone tells whether a filter that asks for a node's name asks for nothing else.
-func isAlone(f *flowpb.FlowFilter) bool {
+// asksNodeOnly tells whether a filter that asks for a node's name asks for nothing else.
+func asksNodeOnly(f *flowpb.FlowFilter) bool {
 	fields := 0
 	f.ProtoReflect().Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool {
 		fields++
 		return fields < 2
 	})
-	return fields == 1
+	return fields == 1 && len(f.ProtoReflect().GetUnknown()) == 0
 }
 
 func matchAny(patterns []glob.Node, node string) bool {

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fovea-obs/fovea/internal/rpc"
-	"github.com/fovea-obs/fovea/relay/ask"
 	"github.com/fovea-obs/fovea/relay/metrics"
 )
 
@@ -60,12 +59,9 @@ func newWindow(req request) *window {
 // full tells whether all were sent that are wanted.
 func (w *window) full() bool { return w.first > 0 && w.sent == w.first }
 
-// hold tells whether a message is held back: it is gone then. It fails if that is too much. What is neither a
-// flow nor an event does not count, and is not.
+// hold tells whether a flow or an event is held back. Its message is gone then. It fails
+// if that is too much.
 func (w *window) hold(m *rpc.Piece, from metrics.Class) (bool, error) {
-	if (w.last > 0 || w.first > 0) && !ask.Happened(m.Bytes()) {
-		return false, nil
-	}
 	if w.last == 0 {
 		w.sent++
 		return false, nil

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"maps"
+	"slices"
 	"time"
 
 	peerpb "github.com/cilium/cilium/api/v1/peer"
+
+	"github.com/fovea-obs/fovea/internal/nodename"
 )
 
-// defaultPort is that of agents whose address has none.
-const defaultPort = "4244"
+// toldWithin is how long after a stream began a service has told of all nodes: one that was
+// just started may know but its own.
+const toldWithin = 10 * time.Second
 
 // Follow has the peers be those that a Peer service tells of, until ctx ends. While the
 // service is away they stay as they are.
@@ -25,7 +29,7 @@ func Follow(ctx context.Context, p *Peers, service string, log *slog.Logger) err
 	defer conn.Close()
 	for wait := time.Second; ; wait = min(2*wait, p.retry) {
 		begun := time.Now()
-		err := follow(ctx, p, peerpb.NewPeerClient(conn), log)
+		err := follow(ctx, p, peerpb.NewPeerClient(conn), toldWithin, log)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -46,8 +50,8 @@ func Follow(ctx context.Context, p *Peers, service string, log *slog.Logger) err
 const settle = 50 * time.Millisecond
 
 // follow takes what one stream tells: at first all that there are, so those that are
-// not told of are gone.
-func follow(ctx context.Context, p *Peers, client peerpb.PeerClient, log *slog.Logger) error {
+// not told of in time are gone.
+func follow(ctx context.Context, p *Peers, client peerpb.PeerClient, within time.Duration, log *slog.Logger) error {
 	stream, err := client.Notify(ctx, &peerpb.NotifyRequest{})
 	if err != nil {
 		return err
@@ -64,19 +68,27 @@ func follow(ctx context.Context, p *Peers, client peerpb.PeerClient, log *slog.L
 		}
 	}()
 	// This returns once that has ended, and no sooner.
-	nodes := map[string]Node{}
+	nodes, before := map[string]Node{}, map[string]Node{}
+	all, _ := p.All()
+	for _, known := range all {
+		before[known.Name] = known.Node
+	}
+	told := time.After(within)
 	var due <-chan time.Time
 	for {
 		select {
 		case c := <-changes:
+			delete(before, c.GetName())
 			apply(nodes, c)
 			due = time.After(settle)
+		case <-told:
+			if len(nodes) > 0 {
+				clear(before)
+				due = time.After(0)
+			}
 		case <-due:
 			due = nil
-			list := make([]Node, 0, len(nodes))
-			for _, n := range nodes {
-				list = append(list, n)
-			}
+			list := slices.Concat(slices.Collect(maps.Values(nodes)), slices.Collect(maps.Values(before)))
 			if err := p.Set(list); err != nil {
 				log.Warn("A node cannot be asked", "error", err)
 			}
@@ -94,9 +106,5 @@ func apply(nodes map[string]Node, c *peerpb.ChangeNotification) {
 		delete(nodes, c.GetName())
 		return
 	}
-	address := c.GetAddress()
-	if _, _, err := net.SplitHostPort(address); err != nil && net.ParseIP(address) != nil {
-		address = net.JoinHostPort(address, defaultPort)
-	}
-	nodes[c.GetName()] = Node{c.GetName(), address, c.GetTls().GetServerName()}
+	nodes[c.GetName()] = Node{c.GetName(), nodename.Address(c.GetAddress()), c.GetTls().GetServerName()}
 }

@@ -82,6 +82,8 @@ type Peers struct {
 	retry       time.Duration
 	codec       *rpc.RawCodec
 
+	running sync.WaitGroup
+
 	mu      sync.Mutex
 	byName  map[string]*Peer
 	changed chan struct{}
@@ -122,6 +124,7 @@ func (p *Peers) Set(nodes []Node) error {
 			continue
 		}
 		next[n.Name] = &Peer{Node: n, Conn: conn, Codec: p.codec}
+		p.running.Go(func() { keep(conn) })
 		changed = true
 	}
 	for name, old := range p.byName {
@@ -159,8 +162,20 @@ func (p *Peers) All() (list []*Peer, changed <-chan struct{}) {
 func (p *Peers) Close() {
 	_ = p.Set(nil)
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+// keep has a connection made again when it is lost, until it is closed: by itself gRPC does
+// that once somebody calls.
+func keep(conn *grpc.ClientConn) {
+	for state := conn.GetState(); state != connectivity.Shutdown; state = conn.GetState() {
+		if state == connectivity.Idle {
+			conn.Connect()
+		}
+		conn.WaitForStateChange(context.Background(), state)
+	}
 }
 
 // dial connects with TLS but to unix sockets, as agents serve these without.
@@ -183,6 +198,7 @@ func (p *Peers) dial(n Node) (*grpc.ClientConn, error) {
 			MinConnectTimeout: dialTimeout,
 		}),
 		grpc.WithContextDialer(p.connect),
+		grpc.WithIdleTimeout(0),
 		grpc.WithReadBufferSize(readBuffer),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(2*window),
 	)

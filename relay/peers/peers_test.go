@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// service is a Peer service that tells what a test says.
+// service is a Peer service that tells what a test says, until that is nil.
 type service struct {
 	peerpb.UnimplementedPeerServer
 	changes chan *peerpb.ChangeNotification
@@ -26,8 +27,8 @@ func (s *service) Notify(_ *peerpb.NotifyRequest, stream grpc.ServerStreamingSer
 		select {
 		case <-stream.Context().Done():
 			return nil
-		case c, more := <-s.changes:
-			if !more {
+		case c := <-s.changes:
+			if c == nil {
 				return errors.New("over")
 			}
 			if err := stream.Send(c); err != nil {
@@ -62,22 +63,16 @@ func await(t *testing.T, p *Peers, want ...Node) {
 func TestFollow(t *testing.T) {
 	s := &service{changes: make(chan *peerpb.ChangeNotification)}
 	socket := filepath.Join(t.TempDir(), "peer.sock")
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, served := grpc.NewServer(), make(chan error, 1)
-	peerpb.RegisterPeerServer(server, s)
-	go func() { served <- server.Serve(l) }()
+	stop := serve(t, socket, s)
 	p := New(nil, 10*time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	followed := make(chan error, 1)
 	go func() { followed <- Follow(ctx, p, "unix://"+socket, slog.New(slog.DiscardHandler)) }()
 	defer func() {
 		cancel()
-		server.Stop()
+		stop()
 		p.Close()
-		if err := errors.Join(<-followed, <-served); err != nil {
+		if err := <-followed; err != nil {
 			t.Error(err)
 		}
 	}()
@@ -98,8 +93,96 @@ func TestFollow(t *testing.T) {
 		t.Error("a node that stayed has another connection, or one with another address has not")
 	}
 	// The service goes, and tells anew when it is back.
-	close(s.changes)
+	s.changes <- nil
 	await(t, p, a, b)
+}
+
+// serve serves on a unix socket until stop is called or the test ends.
+func serve(t *testing.T, socket string, s peerpb.PeerServer) (stop func()) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, served := grpc.NewServer(), make(chan error, 1)
+	peerpb.RegisterPeerServer(server, s)
+	go func() { served <- server.Serve(l) }()
+	stop = sync.OnceFunc(func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// TestFewAtFirst has a service begin anew that knows the nodes later: they stay until
+// it has had the time.
+func TestFewAtFirst(t *testing.T) {
+	s := &service{changes: make(chan *peerpb.ChangeNotification)}
+	socket := filepath.Join(t.TempDir(), "peer.sock")
+	serve(t, socket, s)
+	p := New(nil, 10*time.Second)
+	defer p.Close()
+	conn, err := p.dial(Node{Address: "unix://" + socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begin := func() (over chan error) {
+		over = make(chan error, 1)
+		go func() {
+			over <- follow(t.Context(), p, peerpb.NewPeerClient(conn), time.Second, slog.New(slog.DiscardHandler))
+		}()
+		return over
+	}
+	tell := func(name, address string) {
+		s.changes <- &peerpb.ChangeNotification{Name: name, Address: address}
+	}
+	a, b := Node{Name: "a", Address: "192.0.2.1:4244"}, Node{Name: "b", Address: "192.0.2.2:4244"}
+	over := begin()
+	tell("a", a.Address)
+	tell("b", b.Address)
+	await(t, p, a, b)
+	s.changes <- nil
+	if err := <-over; err == nil {
+		t.Error("it ended without a reason")
+	}
+	over = begin()
+	a.Address = "192.0.2.3:4244"
+	tell("a", a.Address)
+	await(t, p, a, b)
+	await(t, p, a)
+	s.changes <- nil
+	<-over
+}
+
+// TestKeep has a node go and come back: it is connected again though nobody asks it.
+func TestKeep(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "node.sock")
+	stop := serve(t, socket, &service{})
+	p := New(nil, time.Second)
+	defer p.Close()
+	if err := p.Set([]Node{{Name: "a", Address: "unix://" + socket}}); err != nil {
+		t.Fatal(err)
+	}
+	list, _ := p.All()
+	is := func(connected bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for state := list[0].Conn.GetState(); list[0].Connected() != connected; state = list[0].Conn.GetState() {
+			if !list[0].Conn.WaitForStateChange(ctx, state) {
+				t.Fatalf("it is %v", state)
+			}
+		}
+	}
+	is(true)
+	stop()
+	is(false)
+	serve(t, socket, &service{})
+	is(true)
 }
 
 func TestSet(t *testing.T) {
