@@ -68,7 +68,7 @@ func (f *fixture) startRelay(t *testing.T, program, dir string) {
 		}
 	})
 	var err error
-	f.relay.Agent, err = process.StartRelay(testContext(t), program, dir, []string{
+	f.relay.Agent, err = process.StartRelay(testContext(t), program, f.near.NS, dir, []string{
 		"node1=unix://" + f.agents[f.near.Name].Socket, "prod/node2=unix://" + f.agents[f.far.Name].Socket,
 	}, f.relay.log)
 	check(t, err)

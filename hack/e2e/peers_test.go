@@ -64,15 +64,9 @@ func (f *federation) startHubbleRelay(t *testing.T) *process.Agent {
 	t.Helper()
 	program, err := stock.HubbleRelay(t.Context())
 	check(t, err)
-	l := newLog()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of Hubble's relay:\n%s", l)
-		}
-	})
 	// So that what follows is told soon.
-	r, err := process.StartHubbleRelay(testContext(t), program, f.lab.Fabric(), f.peerService(t), len(f.nodes), l,
-		"--sort-buffer-drain-timeout", "50ms")
+	r, err := process.StartHubbleRelay(testContext(t), program, f.lab.Fabric(), f.peerService(t), len(f.nodes),
+		logOf(t, "Hubble's relay"), "--sort-buffer-drain-timeout", "50ms")
 	check(t, err)
 	closeLater(t, r.Kill)
 	return r

@@ -19,7 +19,7 @@ func TestRelayFollowsHubble(t *testing.T) {
 	for _, h := range servers {
 		peers = append(peers, h.name+"="+h.address)
 	}
-	m.relay = startRelay(t, peers)
+	m.relay = startRelay(t, nil, peers)
 	port80 := []*flowpb.FlowFilter{{DestinationPort: []string{"80"}, Reply: []bool{false}}}
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()

@@ -97,9 +97,9 @@ func TestRelayOverHubble(t *testing.T) {
 		theirs = append(theirs, h.name+"="+h.address)
 	}
 	for name, m := range map[string]*mixed{
-		"one":    {startRelay(t, theirs[:1]), nil, servers[:1], until},
-		"theirs": {startRelay(t, theirs), nil, servers, until},
-		"both":   {startRelay(t, slices.Concat(f.peers(), theirs)), f.clients(), servers, until},
+		"one":    {startRelay(t, nil, theirs[:1]), nil, servers[:1], until},
+		"theirs": {startRelay(t, nil, theirs), nil, servers, until},
+		"both":   {startRelay(t, nil, slices.Concat(f.peers(), theirs)), f.clients(), servers, until},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, req := range mixedRequests(since, until) {

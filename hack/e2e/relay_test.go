@@ -46,7 +46,7 @@ func newFederation(t *testing.T, args ...string) *federation {
 		f.nodes[n.Name] = startAgent(t, f.agentConfig(t, n, args...))
 	}
 	f.metrics = filepath.Join(t.TempDir(), "metrics.sock")
-	f.relay = startRelay(t, f.peers(), "--metrics-listen-address", "unix://"+f.metrics)
+	f.relay = startRelay(t, f.lab.Fabric(), f.peers(), "--metrics-listen-address", "unix://"+f.metrics)
 	return f
 }
 
@@ -66,16 +66,11 @@ func (f *federation) clients() (list []observerpb.ObserverClient) {
 	return list
 }
 
-// startRelay starts a relay that ends in good order with the test, with more options.
-func startRelay(t *testing.T, peers []string, args ...string) *process.Agent {
+// startRelay starts a relay that ends in good order with the test, with more options, in a
+// network namespace, or in that of the test if ns is nil.
+func startRelay(t *testing.T, ns *lab.Namespace, peers []string, args ...string) *process.Agent {
 	t.Helper()
-	l := newLog()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of the relay:\n%s", l)
-		}
-	})
-	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l, args...)
+	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), ns, t.TempDir(), peers, logOf(t, "the relay"), args...)
 	check(t, err)
 	closeLater(t, r.Stop)
 	return r
