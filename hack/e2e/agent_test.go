@@ -44,6 +44,9 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
+// count tells how many times the text was printed so far.
+func (l *log) count(text string) int { return strings.Count(l.String(), text) }
+
 // await waits until the text was printed so many times.
 func (l *log) await(ctx context.Context, text string, times int) error {
 	for {
