@@ -71,7 +71,7 @@ func (c *cluster) startRelay(t *testing.T) {
 	t.Helper()
 	files := newIdentityFiles(t, c.authority)
 	files.replace(t, c.authority, pki.Request{})
-	c.relay = startRelay(t, c.at.NS, nil, "--peer-service", "unix://"+c.roster.socket, "--disable-client-tls=false",
+	c.relay = startRelay(t, c.at.NS, nil, "--peer-service", c.roster.address, "--disable-client-tls=false",
 		"--tls-hubble-client-cert-file", files.cert, "--tls-hubble-client-key-file", files.key,
 		"--tls-hubble-server-ca-files", files.authority)
 }
