@@ -148,7 +148,7 @@ func toPort80() []*flowpb.FlowFilter {
 	return []*flowpb.FlowFilter{{DestinationPort: []string{"80"}, Reply: []bool{false}}}
 }
 
-// all reads what a request is answered with, until its end.
+// all reads what a request is answered with, until its end: flows, and what is none.
 func all(t *testing.T, c observerpb.ObserverClient, req *observerpb.GetFlowsRequest) (flows, others []*observerpb.GetFlowsResponse) {
 	t.Helper()
 	stream, err := c.GetFlows(testContext(t), req)
@@ -159,11 +159,11 @@ func all(t *testing.T, c observerpb.ObserverClient, req *observerpb.GetFlowsRequ
 			return flows, others
 		}
 		check(t, err)
-		if r.GetNodeStatus() != nil {
+		if r.GetFlow() != nil {
+			flows = append(flows, r)
+		} else {
 			others = append(others, r)
-			continue
 		}
-		flows = append(flows, r)
 	}
 }
 

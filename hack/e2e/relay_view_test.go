@@ -117,6 +117,16 @@ func (v *view) awaitFlow(t *testing.T, m *member, after time.Time) (got sighting
 	return got
 }
 
+// awaitLater waits until a flow of a member is told that was after a time. Its agent has
+// then told all that was before.
+func (v *view) awaitLater(t *testing.T, m *member, at time.Time) {
+	t.Helper()
+	v.await(t, "later flows of "+m.Name, func() bool {
+		list := v.flows[m.Name]
+		return len(list) > 0 && list[len(list)-1].at.After(at)
+	})
+}
+
 // awaitTold waits until a state of a node is told after a time, and returns the first.
 func (v *view) awaitTold(t *testing.T, node string, after time.Time, states ...relaypb.NodeState) (got telling) {
 	t.Helper()
