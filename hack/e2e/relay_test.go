@@ -65,7 +65,7 @@ func (f *federation) clients() (list []observerpb.ObserverClient) {
 }
 
 // startRelay starts a relay that ends in good order with the test, with more options, in a
-// network namespace, or in that of the test if ns is nil.
+// network namespace, or in that of this process if ns is nil.
 func startRelay(t *testing.T, ns *lab.Namespace, peers []string, args ...string) *process.Agent {
 	t.Helper()
 	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), ns, t.TempDir(), peers, logOf(t, "the relay"), args...)

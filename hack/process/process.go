@@ -83,7 +83,7 @@ func Start(ctx context.Context, c Config) (*Agent, error) {
 	return a, a.begin(ctx, c.Node.NS.Start, "unix://"+a.Socket)
 }
 
-// StartRelay starts a relay in a network namespace, or in that of the caller if ns is nil,
+// StartRelay starts a relay in a network namespace, or in that of this process if ns is nil,
 // that asks these nodes, by name and address, and waits until it serves. The caller must
 // Stop or Kill it.
 func StartRelay(
@@ -110,7 +110,7 @@ func StartCommand(ctx context.Context, cmd *exec.Cmd, address string) (*Agent, e
 	return a, a.begin(ctx, startHere, address)
 }
 
-// startHere starts cmd in the network namespace of the caller, whose thread must live for
+// startHere starts cmd in the network namespace of this process. The thread must live for
 // as long as the process is to.
 func startHere(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
