@@ -161,7 +161,6 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestEngine has an engine say of a drop by which policy it is.
 // TestFullTable has a packet dropped that a policy denies, too, while the kernel's table
 // of connections is full: it did not get as far as the policy.
 func TestFullTable(t *testing.T) {
@@ -184,6 +183,7 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
+// TestEngine has an engine say of a drop by which policy it is.
 func TestEngine(t *testing.T) {
 	const inward, outward, other = "DROP by policy shop/in", "DROP by policy shop/out", "DROP by policy bank/other"
 	for name, tt := range map[string]struct {

@@ -83,7 +83,8 @@ func benchRelay(ctx context.Context, dir string) (_ []result, err error) {
 		// The first turn is a warm-up.
 		cpu := compared("relay.cpu"+m.name, "us CPU/flow", hubbleRelay, values[1:], baselines[1:])
 		late := result{"relay.order" + m.name, slices.Max(ours.disordered), "flows out of order", hubbleRelay, median(theirs.disordered), 0}
-		late.Ratio = late.Value / late.BaselineValue
+		// Hubble's relay may have none.
+		late.Ratio = late.Value / max(late.BaselineValue, 1)
 		results = append(results, cpu, bounded(cpu.Name+".bound", cpu.Unit, cpu.Value, m.bound), late)
 	}
 	rss, err := residentMiB(r.batched.PID())

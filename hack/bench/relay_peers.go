@@ -7,6 +7,8 @@ import (
 	"time"
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fovea-obs/fovea/hack/bench/child"
@@ -121,13 +123,18 @@ func (r *relay) followMany(ctx context.Context, c *child.Child) (f followed, err
 	if !started {
 		return f, errors.Join(err, fmt.Errorf("%d of %d nodes are there", connected, manyPeers))
 	}
-	err = errors.Join(<-appended, err)
 	if last.IsZero() {
-		// What is missing is told.
-		last, err = time.Now(), nil
+		switch {
+		case err == nil:
+			err = fmt.Errorf("it ended after %d flows", f.flows)
+		case status.Code(err) == codes.DeadlineExceeded:
+			// What did not come in time is told as missing.
+			err = nil
+		}
+		last = time.Now()
 	}
 	after, failed := processCPU(r.PID())
 	took := last.Sub(begun).Seconds()
 	f.rate, f.cores = float64(f.flows)/took, (after-before).Seconds()/took
-	return f, errors.Join(err, failed)
+	return f, errors.Join(err, <-appended, failed)
 }

@@ -26,8 +26,9 @@ const connectTimeout = 30 * time.Second
 type relay struct {
 	*process.Agent
 	conn *grpc.ClientConn
-	// end ends what it was started with.
-	end func() error
+	// end ends it, and after what it was started with.
+	end   func(*process.Agent) error
+	after func() error
 }
 
 // startRelay starts a relay of ours that asks these nodes.
@@ -38,9 +39,7 @@ func startRelay(ctx context.Context, dir string, peers []string) (*relay, error)
 	}
 	cmd := exec.Command(program(dir), "relay", "--listen-address", address, "--health-listen-address", "127.0.0.1:0",
 		"--disable-client-tls", "--disable-server-tls", "--peers", strings.Join(peers, ","))
-	r := &relay{}
-	r.end = func() error { return r.Agent.Stop() }
-	return r, r.start(ctx, cmd, address, len(peers))
+	return start(ctx, cmd, address, len(peers), (*process.Agent).Stop, func() error { return nil })
 }
 
 // startHubbleRelay starts Hubble's relay, and the Peer service that tells it of these
@@ -62,31 +61,32 @@ func startHubbleRelay(ctx context.Context, dir string, peers []string) (*relay, 
 	server, served := grpc.NewServer(), make(chan error, 1)
 	peerpb.RegisterPeerServer(server, peerService{peers: peers})
 	go func() { served <- server.Serve(l) }()
-	cmd := exec.Command(program, "serve", "--listen-address", address, "--health-listen-address", "127.0.0.1:0",
-		"--gops=false", "--disable-client-tls", "--disable-server-tls", "--peer-service", "unix://"+socket)
-	r := &relay{}
-	r.end = func() error {
-		// It does not end when it is asked to, as its health service goes on.
-		err := r.Agent.Kill()
+	cmd := process.HubbleRelay(program, address, "127.0.0.1:0", "unix://"+socket)
+	// It does not end when it is asked to, as its health service goes on.
+	return start(ctx, cmd, address, len(peers), (*process.Agent).Kill, func() error {
 		server.Stop()
-		return errors.Join(err, <-served)
-	}
-	return r, r.start(ctx, cmd, address, len(peers))
+		return <-served
+	})
 }
 
-// start returns when the relay is connected to so many nodes. It ends it if that fails.
-func (r *relay) start(ctx context.Context, cmd *exec.Cmd, address string, peers int) (err error) {
+// start has a command run a relay, and returns when that is connected to so many nodes. If
+// that fails, it ends the relay, as far as there is one, and calls after.
+func start(
+	ctx context.Context, cmd *exec.Cmd, address string, peers int, end func(*process.Agent) error, after func() error,
+) (*relay, error) {
 	cmd.Stderr = os.Stderr
-	if r.Agent, err = process.StartCommand(ctx, cmd, address); err != nil {
-		return err
+	a, err := process.StartCommand(ctx, cmd, address)
+	if err != nil {
+		return nil, errors.Join(err, after())
 	}
+	r := &relay{Agent: a, end: end, after: after}
 	if r.conn, err = dial(address); err == nil {
 		err = r.connected(ctx, peers)
 	}
 	if err != nil {
-		return errors.Join(err, r.stop())
+		return nil, errors.Join(err, r.stop())
 	}
-	return nil
+	return r, nil
 }
 
 // connected returns when the relay is connected to so many nodes.
@@ -107,11 +107,11 @@ func (r *relay) connected(ctx context.Context, peers int) error {
 	}
 }
 
-func (r *relay) stop() error {
-	if r.conn == nil {
-		return r.end()
+func (r *relay) stop() (err error) {
+	if r.conn != nil {
+		err = r.conn.Close()
 	}
-	return errors.Join(r.conn.Close(), r.end())
+	return errors.Join(err, r.end(r.Agent), r.after())
 }
 
 // freeAddress is one of loopback that nobody listens to.

@@ -21,7 +21,7 @@ type fixture struct {
 	// timeFormats are those that the command line can print.
 	timeFormats []value
 	agents      map[string]*agent // by node
-	relay       *agent            // over all agents, of no node
+	relays      map[string]*agent // by what scripts call them, of no node
 	keys        *keys             // of the far one
 }
 
@@ -44,7 +44,7 @@ const farServer = "node2.prod.hubble-grpc.cilium.io"
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	f := &fixture{program: stockHubble(t), home: t.TempDir(), agents: map[string]*agent{}}
+	f := &fixture{program: stockHubble(t), home: t.TempDir(), agents: map[string]*agent{}, relays: map[string]*agent{}}
 	f.timeFormats = takers(stockHelps(t, f.program)[cmdObserve])["--time-format"].values
 	f.shop = newShop(t)
 	fovea := buildAgent(t, dir)
@@ -53,26 +53,27 @@ func newFixture(t *testing.T) *fixture {
 	f.start(t, fovea, dir, f.far, append(f.keys.args(), "--cluster-name", "prod")...)
 	_, err := f.agents[f.far.Name].logged(testContext(t), "Certificates read")
 	check(t, err)
-	f.startRelay(t, fovea, dir)
+	near, far := "node1=unix://"+f.agents[f.near.Name].Socket, "prod/node2=unix://"+f.agents[f.far.Name].Socket
+	f.startRelay(t, fovea, "relay", near, far)
+	f.startRelay(t, fovea, "lonely", near, "node3=unix://"+filepath.Join(dir, "node3.sock"))
 	f.traffic(t, f.agents)
 	return f
 }
 
-// startRelay starts a relay over the agents that ends in good order with the test.
-func (f *fixture) startRelay(t *testing.T, program, dir string) {
+// startRelay starts a relay over these nodes that ends in good order with the test.
+func (f *fixture) startRelay(t *testing.T, program, name string, peers ...string) {
 	t.Helper()
-	f.relay = &agent{log: newOutput()}
+	r := &agent{log: newOutput()}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of the relay:\n%s", f.relay.log)
+			t.Logf("log of the %s:\n%s", name, r.log)
 		}
 	})
 	var err error
-	f.relay.Agent, err = process.StartRelay(testContext(t), program, dir, []string{
-		"node1=unix://" + f.agents[f.near.Name].Socket, "prod/node2=unix://" + f.agents[f.far.Name].Socket,
-	}, f.relay.log)
+	r.Agent, err = process.StartRelay(testContext(t), program, f.near.NS, t.TempDir(), peers, r.log)
 	check(t, err)
-	closeLater(t, f.relay.Stop)
+	closeLater(t, r.Stop)
+	f.relays[name] = r
 }
 
 // start starts an agent that ends in good order with the test.

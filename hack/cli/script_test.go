@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"slices"
@@ -48,6 +49,7 @@ func newScript(t *testing.T, f *fixture) *script {
 //	                  input, and $saved the path of a file with it
 //	file NAME         a file with the lines below, and $NAME its path
 //	use relay         ask the relay over all agents from now on
+//	use lonely        the same of a relay over node1, and node3, which is away
 //	use NODE [tcp]    ask this node's agent from now on, over its socket or TCP.
 //	                  That of node2 has TLS. Its authority is called our, and there
 //	                  is an other: of both there are $ourCA, $ourCert and $ourKey
@@ -164,11 +166,8 @@ func hubbleArgs(command string, args []string) []string {
 
 func (s *script) use(t *testing.T, args []string) {
 	t.Helper()
-	if s.tcp = slices.Contains(args, "tcp"); args[0] == "relay" {
-		s.agent = s.relay
-		return
-	}
-	if s.agent = s.agents[args[0]]; s.agent == nil {
-		t.Fatalf("no agent on node %s", args[0])
+	s.tcp = slices.Contains(args, "tcp")
+	if s.agent = cmp.Or(s.relays[args[0]], s.agents[args[0]]); s.agent == nil {
+		t.Fatalf("no agent on node %s, and no such relay", args[0])
 	}
 }

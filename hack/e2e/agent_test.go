@@ -12,14 +12,23 @@ import (
 	"github.com/fovea-obs/fovea/hack/process"
 )
 
-// log keeps what an agent prints.
+// log keeps what an agent or a relay prints.
 type log struct {
 	mu      sync.Mutex
 	text    strings.Builder
 	changed chan struct{} // closed by the next Write
 }
 
-func newLog() *log { return &log{changed: make(chan struct{})} }
+// logOf keeps what somebody prints, which is told if the test fails.
+func logOf(t *testing.T, whose string) *log {
+	l := &log{changed: make(chan struct{})}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", whose, l)
+		}
+	})
+	return l
+}
 
 func (l *log) Write(b []byte) (int, error) {
 	l.mu.Lock()
@@ -34,6 +43,9 @@ func (l *log) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+// count tells how many times the text was printed so far.
+func (l *log) count(text string) int { return strings.Count(l.String(), text) }
 
 // await waits until the text was printed so many times.
 func (l *log) await(ctx context.Context, text string, times int) error {
@@ -55,15 +67,9 @@ func (l *log) await(ctx context.Context, text string, times int) error {
 // agentConfig is for an agent of the node, with what its network holds.
 func (n *network) agentConfig(t *testing.T, node *lab.Node, args ...string) process.Config {
 	t.Helper()
-	l := newLog()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of the agent of %s:\n%s", node.Name, l)
-		}
-	})
 	return process.Config{
 		Program: os.Getenv(programVariable), Node: node, Dir: t.TempDir(), Endpoints: n.endpoints(node), Args: args,
-		Log: l,
+		Log: logOf(t, "the agent of "+node.Name),
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
@@ -29,8 +28,8 @@ func TestHubbleRelay(t *testing.T) {
 	f.forbid(t)
 	check(t, f.forbidden(testContext(t), f.client, f.db))
 	until := f.settle(t)
-	since := timestamppb.New(until.Add(-300 * time.Millisecond))
-	port80 := []*flowpb.FlowFilter{{DestinationPort: []string{"80"}, Reply: []bool{false}}}
+	told := own(t, f.clients(), &observerpb.GetFlowsRequest{Until: timestamppb.New(until)})
+	since := told[len(told)/2].GetTime()
 	for name, req := range map[string]*observerpb.GetFlowsRequest{
 		"all":             {},
 		"last":            {Number: 20},
@@ -38,9 +37,9 @@ func TestHubbleRelay(t *testing.T) {
 		"first":           {Number: 20, First: true},
 		"since":           {Since: since},
 		"first since":     {Since: since, Number: 5, First: true},
-		"some":            {Whitelist: port80},
-		"not those":       {Blacklist: port80},
-		"last of some":    {Whitelist: port80, Number: 7},
+		"some":            {Whitelist: toPort80()},
+		"not those":       {Blacklist: toPort80()},
+		"last of some":    {Whitelist: toPort80(), Number: 7},
 		"dropped":         {Whitelist: []*flowpb.FlowFilter{{Verdict: []flowpb.Verdict{flowpb.Verdict_DROPPED}}}},
 		"of one node":     {Whitelist: []*flowpb.FlowFilter{{NodeName: []string{f.far.Name}}}},
 		"an expression":   {Whitelist: []*flowpb.FlowFilter{{Experimental: &flowpb.FlowFilter_Experimental{CelExpression: []string{"_flow.l4.TCP.destination_port == 80u"}}}}},

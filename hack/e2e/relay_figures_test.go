@@ -32,10 +32,7 @@ func (f figures) String() string {
 func (v *view) of(t *testing.T, m *member, since time.Time) figures {
 	t.Helper()
 	until := time.Now()
-	v.await(t, "later flows of "+m.Name, func() bool {
-		list := v.flows[m.Name]
-		return len(list) > 0 && list[len(list)-1].at.After(until)
-	})
+	v.awaitLater(t, m, until)
 	v.mu.Lock()
 	list, f := slices.Clone(v.flows[m.Name]), figures{gaps: v.gaps[m.Name]}
 	v.mu.Unlock()
@@ -58,7 +55,7 @@ func (v *view) of(t *testing.T, m *member, since time.Time) figures {
 		Whitelist: beats(), Since: timestamppb.New(list[0].at), Until: timestamppb.New(until),
 	})
 	for _, r := range has {
-		if u := r.GetFlow().GetUuid(); u != "" && !seen[u] {
+		if !seen[r.GetFlow().GetUuid()] {
 			f.lost++
 		}
 	}

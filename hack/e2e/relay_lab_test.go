@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/netip"
-	"os"
 	"syscall"
 	"testing"
 
@@ -70,23 +69,11 @@ func newCluster(t *testing.T) *cluster {
 
 func (c *cluster) startRelay(t *testing.T) {
 	t.Helper()
-	l := newLog()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of the relay:\n%s", l)
-		}
-	})
 	files := newIdentityFiles(t, c.authority)
 	files.replace(t, c.authority, pki.Request{})
-	// A process is in the network namespace of the thread that starts it.
-	check(t, c.at.NS.Do(func() (err error) {
-		c.relay, err = process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), nil, l,
-			"--peer-service", "unix://"+c.roster.socket, "--disable-client-tls=false",
-			"--tls-hubble-client-cert-file", files.cert, "--tls-hubble-client-key-file", files.key,
-			"--tls-hubble-server-ca-files", files.authority)
-		return err
-	}))
-	closeLater(t, c.relay.Stop)
+	c.relay = startRelay(t, c.at.NS, nil, "--peer-service", c.roster.address, "--disable-client-tls=false",
+		"--tls-hubble-client-cert-file", files.cert, "--tls-hubble-client-key-file", files.key,
+		"--tls-hubble-server-ca-files", files.authority)
 }
 
 // bad is the member that fails, others those that do not.

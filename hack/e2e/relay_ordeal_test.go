@@ -65,7 +65,11 @@ func (c *cluster) suffer(t *testing.T, o ordeal) {
 	}
 	own := v.of(t, bad, ended)
 	t.Logf("%s itself: %v", bad.Name, own)
-	if own.lost > 0 || own.doubled > 0 || (own.gaps == 1) != o.forgets {
+	gaps := 0
+	if o.forgets {
+		gaps = 1
+	}
+	if own.lost > 0 || own.doubled > 0 || own.gaps != gaps {
 		t.Errorf("of %s itself %d flows were lost, %d doubled, and %d gaps told", bad.Name, own.lost, own.doubled, own.gaps)
 	}
 	v.holds(t, begun, bad.Name, others)

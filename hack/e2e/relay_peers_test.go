@@ -18,7 +18,7 @@ import (
 // roster is a Peer service that tells what a test says.
 type roster struct {
 	peerpb.UnimplementedPeerServer
-	socket string
+	address string
 
 	mu sync.Mutex
 	// said is all that was said so far.
@@ -29,17 +29,18 @@ type roster struct {
 // newRoster serves one on a unix socket, until the test ends.
 func newRoster(t *testing.T) *roster {
 	t.Helper()
-	r := &roster{socket: filepath.Join(t.TempDir(), "peers.sock"), changed: make(chan struct{})}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", r.socket)
+	socket := filepath.Join(t.TempDir(), "peers.sock")
+	r := &roster{address: "unix://" + socket, changed: make(chan struct{})}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	check(t, err)
 	serveUntilEnd(t, l, func(s *grpc.Server) { peerpb.RegisterPeerServer(s, r) })
 	return r
 }
 
 // serveUntilEnd serves gRPC until the test ends.
-func serveUntilEnd(t *testing.T, l net.Listener, register func(*grpc.Server), opts ...grpc.ServerOption) {
+func serveUntilEnd(t *testing.T, l net.Listener, register func(*grpc.Server)) {
 	t.Helper()
-	s, done := grpc.NewServer(opts...), make(chan error, 1)
+	s, done := grpc.NewServer(), make(chan error, 1)
 	register(s)
 	go func() { done <- s.Serve(l) }()
 	closeLater(t, func() error {
@@ -113,6 +114,16 @@ func connections(t *testing.T, ns *lab.Namespace, address string) (number func()
 	var n atomic.Int64
 	l, err := ns.Listen(t.Context(), "tcp", address)
 	check(t, err)
+	acceptUntilEnd(t, l, func(conn net.Conn) {
+		n.Add(1)
+		conn.Close()
+	})
+	return n.Load
+}
+
+// acceptUntilEnd has all connections taken until the test ends, which closes them.
+func acceptUntilEnd(t *testing.T, l net.Listener, take func(net.Conn)) {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -121,8 +132,8 @@ func connections(t *testing.T, ns *lab.Namespace, address string) (number func()
 			if err != nil {
 				return
 			}
-			n.Add(1)
-			conn.Close()
+			defer conn.Close()
+			take(conn)
 		}
 	}()
 	closeLater(t, func() error {
@@ -130,5 +141,4 @@ func connections(t *testing.T, ns *lab.Namespace, address string) (number func()
 		<-done
 		return err
 	})
-	return n.Load
 }

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fovea-obs/fovea/hack/lab"
 )
@@ -33,9 +34,9 @@ const (
 	slowReader  = 4 << 20
 )
 
-// flooded are the flows of the flood.
-func flooded() *observerpb.GetFlowsRequest {
-	return &observerpb.GetFlowsRequest{Whitelist: []*flowpb.FlowFilter{
+// flooded asks for the flows of the flood up to a time.
+func flooded(until time.Time) *observerpb.GetFlowsRequest {
+	return &observerpb.GetFlowsRequest{Until: timestamppb.New(until), Whitelist: []*flowpb.FlowFilter{
 		{Protocol: []string{"udp"}, DestinationPort: []string{fmt.Sprint(floodPort)}},
 	}}
 }
@@ -52,22 +53,26 @@ func testSlowReaders(t *testing.T, c *cluster) {
 			check(t, sendOne(pods[0], netip.AddrPortFrom(pods[1].IPv4, floodPort)))
 		}
 	}
+	until, want := time.Now(), 0
+	for _, m := range c.members {
+		v.awaitLater(t, m, until)
+		has, _ := all(t, m.agent.Client, flooded(until))
+		// Some ports are used twice, which is one connection.
+		if len(has) < floodFlows*2*9/10 {
+			t.Fatalf("%s itself tells %d flows", m.Name, len(has))
+		}
+		want += len(has)
+	}
 	size := 0
 	read := func() (number int, took time.Duration) {
 		begun := time.Now()
-		stream, err := c.relay.Client.GetFlows(testContext(t), flooded())
+		stream, err := c.relay.Client.GetFlows(testContext(t), flooded(until))
 		check(t, err)
 		number, size = readAll(t, stream)
 		return number, time.Since(begun)
 	}
-	// Some ports are used twice, which is one connection.
-	want := len(c.members) * floodFlows * 2 * 9 / 10
-	// Flows that end later are told once more, later.
 	number, took := read()
-	for deadline := time.Now().Add(10 * time.Second); number < want && time.Now().Before(deadline); {
-		number, took = read()
-	}
-	if number < want {
+	if number != want {
 		t.Fatalf("%d flows, want %d", number, want)
 	}
 	before := memory(t, c.relay.PID())
@@ -80,14 +85,14 @@ func testSlowReaders(t *testing.T, c *cluster) {
 		conn, err := grpc.NewClient("unix://"+c.relay.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		check(t, err)
 		closeLater(t, conn.Close)
-		slow, err = observerpb.NewObserverClient(conn).GetFlows(testContext(t), flooded())
+		slow, err = observerpb.NewObserverClient(conn).GetFlows(testContext(t), flooded(until))
 		check(t, err)
 		_, err = slow.Header()
 		check(t, err)
 	}
 	for range 2 {
-		if again, took := read(); again < number {
-			t.Errorf("beside clients that do not read another got %d flows, want %d", again, number)
+		if again, took := read(); again != want {
+			t.Errorf("beside clients that do not read another got %d flows, want %d", again, want)
 		} else {
 			t.Logf("beside %d clients that do not read they are read in %v", slowReaders, took.Round(time.Millisecond))
 		}
@@ -99,8 +104,8 @@ func testSlowReaders(t *testing.T, c *cluster) {
 	}
 	v.holds(t, begun, "", c.members)
 	// One reads after all.
-	if last, _ := readAll(t, slow); last < number {
-		t.Errorf("who read late got %d flows, want %d", last, number)
+	if last, _ := readAll(t, slow); last != want {
+		t.Errorf("who read late got %d flows, want %d", last, want)
 	}
 }
 

@@ -18,9 +18,7 @@ import (
 	flowpb "github.com/cilium/cilium/api/v1/flow"
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	relaypb "github.com/cilium/cilium/api/v1/relay"
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -46,7 +44,7 @@ func newFederation(t *testing.T, args ...string) *federation {
 		f.nodes[n.Name] = startAgent(t, f.agentConfig(t, n, args...))
 	}
 	f.metrics = filepath.Join(t.TempDir(), "metrics.sock")
-	f.relay = startRelay(t, f.peers(), "--metrics-listen-address", "unix://"+f.metrics)
+	f.relay = startRelay(t, f.lab.Fabric(), f.peers(), "--metrics-listen-address", "unix://"+f.metrics)
 	return f
 }
 
@@ -66,16 +64,11 @@ func (f *federation) clients() (list []observerpb.ObserverClient) {
 	return list
 }
 
-// startRelay starts a relay that ends in good order with the test, with more options.
-func startRelay(t *testing.T, peers []string, args ...string) *process.Agent {
+// startRelay starts a relay that ends in good order with the test, with more options, in a
+// network namespace, or in that of this process if ns is nil.
+func startRelay(t *testing.T, ns *lab.Namespace, peers []string, args ...string) *process.Agent {
 	t.Helper()
-	l := newLog()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of the relay:\n%s", l)
-		}
-	})
-	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), t.TempDir(), peers, l, args...)
+	r, err := process.StartRelay(testContext(t), os.Getenv(programVariable), ns, t.TempDir(), peers, logOf(t, "the relay"), args...)
 	check(t, err)
 	closeLater(t, r.Stop)
 	return r
@@ -138,7 +131,24 @@ func (f *federation) settle(t *testing.T) time.Time {
 	return at
 }
 
-// all reads what a request is answered with, until its end.
+// nextFlow is the next flow of a request that follows.
+func nextFlow(t *testing.T, stream grpc.ServerStreamingClient[observerpb.GetFlowsResponse]) *observerpb.GetFlowsResponse {
+	t.Helper()
+	for {
+		r, err := stream.Recv()
+		check(t, err)
+		if r.GetFlow() != nil {
+			return r
+		}
+	}
+}
+
+// toPort80 are the flows of what clients of port 80 send.
+func toPort80() []*flowpb.FlowFilter {
+	return []*flowpb.FlowFilter{{DestinationPort: []string{"80"}, Reply: []bool{false}}}
+}
+
+// all reads what a request is answered with, until its end: flows, and what is none.
 func all(t *testing.T, c observerpb.ObserverClient, req *observerpb.GetFlowsRequest) (flows, others []*observerpb.GetFlowsResponse) {
 	t.Helper()
 	stream, err := c.GetFlows(testContext(t), req)
@@ -149,11 +159,11 @@ func all(t *testing.T, c observerpb.ObserverClient, req *observerpb.GetFlowsRequ
 			return flows, others
 		}
 		check(t, err)
-		if r.GetNodeStatus() != nil {
+		if r.GetFlow() != nil {
+			flows = append(flows, r)
+		} else {
 			others = append(others, r)
-			continue
 		}
-		flows = append(flows, r)
 	}
 }
 
@@ -172,7 +182,7 @@ func TestRelay(t *testing.T) {
 		"last":  {Number: 20},
 		"first": {Number: 20, First: true},
 		"one":   {Number: 1},
-		"some":  {Whitelist: []*flowpb.FlowFilter{{DestinationPort: []string{"80"}, Reply: []bool{false}}}},
+		"some":  {Whitelist: toPort80()},
 		"few fields": {
 			Number: 7, FieldMask: &fieldmaskpb.FieldMask{Paths: []string{"uuid", "source.pod_name"}},
 		},
@@ -180,22 +190,10 @@ func TestRelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			req.Until = timestamppb.New(until)
 			got, statuses := all(t, f.relay.Client, req)
-			number := int(req.GetNumber())
-			req.Number = 0
-			var want []*observerpb.GetFlowsResponse
-			for _, a := range f.nodes {
-				own, _ := all(t, a.Client, req)
-				want = append(want, own...)
-			}
-			slices.SortFunc(want, byTime)
-			if number > 0 && req.GetFirst() {
-				want = want[:number]
-			} else if number > 0 {
-				want = want[len(want)-number:]
-			}
 			forwarded += float64(len(got))
-			if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || len(got) == 0 {
-				t.Errorf("%d flows, want %d: %.4000s", len(got), len(want), diff)
+			same(t, (&mixed{ours: f.clients(), until: until}).answer(t, req), got)
+			if len(got) == 0 {
+				t.Error("no flows")
 			}
 			if len(statuses) != 2 || statuses[0].GetNodeStatus().GetStateChange() != relaypb.NodeState_NODE_CONNECTED {
 				t.Errorf("node statuses %v", statuses)
@@ -241,14 +239,8 @@ func TestRelayFollows(t *testing.T) {
 	check(t, err)
 	var got []*observerpb.GetFlowsResponse
 	next := func() *observerpb.GetFlowsResponse {
-		for {
-			r, err := stream.Recv()
-			check(t, err)
-			if r.GetFlow() != nil {
-				got = append(got, r)
-				return r
-			}
-		}
+		got = append(got, nextFlow(t, stream))
+		return got[len(got)-1]
 	}
 	for range 5 {
 		next()

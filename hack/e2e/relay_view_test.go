@@ -10,9 +10,11 @@ import (
 
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	relaypb "github.com/cilium/cilium/api/v1/relay"
+
+	"github.com/fovea-obs/fovea/hack/process"
 )
 
-// view is what a client sees that follows through a relay.
+// view is what a client sees that follows, through a relay or at an agent.
 type view struct {
 	mu      sync.Mutex
 	changed chan struct{}
@@ -36,13 +38,20 @@ type telling struct {
 	came  time.Time
 }
 
-// follow has a client follow the beats, from when flows of all members come until the
-// test ends.
+// follow has a client follow the beats through the relay, from when flows of all members
+// come until the test ends.
 func (c *cluster) follow(t *testing.T) *view {
+	t.Helper()
+	return viewOf(t, c.relay, c.members...)
+}
+
+// viewOf has a client follow the beats, from when flows of these members come until the
+// test ends.
+func viewOf(t *testing.T, of *process.Agent, members ...*member) *view {
 	t.Helper()
 	v := &view{changed: make(chan struct{}), flows: map[string][]sighting{}, gaps: map[string]int{}}
 	ctx, cancel := context.WithCancel(t.Context())
-	stream, err := c.relay.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Whitelist: beats()})
+	stream, err := of.Client.GetFlows(ctx, &observerpb.GetFlowsRequest{Follow: true, Whitelist: beats()})
 	check(t, err)
 	done := make(chan struct{})
 	go func() {
@@ -59,7 +68,7 @@ func (c *cluster) follow(t *testing.T) *view {
 		cancel()
 		<-done
 	})
-	for _, m := range c.members {
+	for _, m := range members {
 		v.awaitFlow(t, m, time.Time{})
 	}
 	return v
@@ -115,6 +124,16 @@ func (v *view) awaitFlow(t *testing.T, m *member, after time.Time) (got sighting
 		return i >= 0
 	})
 	return got
+}
+
+// awaitLater waits until a flow of a member is told that was after a time. Its agent has
+// then told all that was before.
+func (v *view) awaitLater(t *testing.T, m *member, at time.Time) {
+	t.Helper()
+	v.await(t, "later flows of "+m.Name, func() bool {
+		list := v.flows[m.Name]
+		return len(list) > 0 && list[len(list)-1].at.After(at)
+	})
 }
 
 // awaitTold waits until a state of a node is told after a time, and returns the first.

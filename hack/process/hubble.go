@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -17,21 +16,24 @@ import (
 // HubbleRelayAddress is where Hubble's relay serves in its network namespace.
 const HubbleRelayAddress = "127.0.0.1:4245"
 
+// HubbleRelay is a command that runs Hubble's own relay: it serves at an address, tells its
+// health at another, and asks the nodes of which the Peer service tells, all in plaintext.
+func HubbleRelay(program, address, health, peerService string, args ...string) *exec.Cmd {
+	return exec.Command(program, append([]string{
+		"serve", "--peer-service", peerService, "--listen-address", address, "--health-listen-address", health,
+		"--disable-client-tls", "--disable-server-tls", "--gops=false",
+	}, args...)...)
+}
+
 // StartHubbleRelay starts Hubble's own relay in a network namespace and waits until it
 // has connections to so many nodes, of which the Peer service tells. It has no socket.
 // As it does not end when it is told to, the caller must Kill it.
 func StartHubbleRelay(
 	ctx context.Context, program string, ns *lab.Namespace, peerService string, nodes int, log io.Writer, args ...string,
 ) (*Agent, error) {
-	a := &Agent{done: make(chan struct{})}
-	a.cmd = exec.Command(program, append([]string{
-		"serve", "--peer-service", peerService, "--listen-address", HubbleRelayAddress, "--health-listen-address", "127.0.0.1:4222",
-		"--disable-client-tls", "--disable-server-tls", "--gops=false",
-	}, args...)...)
-	a.cmd.Stdout, a.cmd.Stderr = log, log
-	if err := ns.Start(a.cmd); err != nil {
-		return nil, fmt.Errorf("start Hubble's relay: %w", err)
-	}
+	cmd := HubbleRelay(program, HubbleRelayAddress, "127.0.0.1:4222", peerService, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	a := &Agent{cmd: cmd, done: make(chan struct{})}
 	// It looks at its own health every five seconds only.
 	connected := func(ctx context.Context) (bool, error) {
 		r, err := a.Client.GetNodes(ctx, &observerpb.GetNodesRequest{}, grpc.WaitForReady(true))
@@ -46,7 +48,7 @@ func StartHubbleRelay(
 		}
 		return is == nodes, nil
 	}
-	return a, a.beginAt(ctx, "passthrough:///"+HubbleRelayAddress, connected,
+	return a, a.beginAt(ctx, ns.Start, "passthrough:///"+HubbleRelayAddress, connected,
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return ns.Dial(ctx, "tcp", address)
 		}))

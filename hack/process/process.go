@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -79,51 +80,59 @@ func Start(ctx context.Context, c Config) (*Agent, error) {
 	if c.Prepare != nil {
 		c.Prepare(a.cmd)
 	}
-	if err := c.Node.NS.Start(a.cmd); err != nil {
-		return nil, fmt.Errorf("start agent: %w", err)
-	}
-	return a, a.begin(ctx, "unix://"+a.Socket)
+	return a, a.begin(ctx, c.Node.NS.Start, "unix://"+a.Socket)
 }
 
-// StartRelay starts a relay that asks these nodes, by name and address, and waits until
-// it serves. It is in the network namespace of the caller. The caller must Stop or Kill
-// it.
-func StartRelay(ctx context.Context, program, dir string, peers []string, log io.Writer, args ...string) (*Agent, error) {
-	socket := filepath.Join(dir, "relay.sock")
-	cmd := exec.Command(program, append([]string{
-		"relay", "--name", "relay", "--listen-address", "unix://" + socket, "--health-listen-address", "unix://" + socket + ".health",
+// StartRelay starts a relay in a network namespace, or in that of this process if ns is nil,
+// that asks these nodes, by name and address, and waits until it serves. The caller must
+// Stop or Kill it.
+func StartRelay(
+	ctx context.Context, program string, ns *lab.Namespace, dir string, peers []string, log io.Writer, args ...string,
+) (*Agent, error) {
+	a := &Agent{Socket: filepath.Join(dir, "relay.sock"), done: make(chan struct{})}
+	a.cmd = exec.Command(program, append([]string{
+		"relay", "--name", "relay", "--listen-address", "unix://" + a.Socket, "--health-listen-address", "unix://" + a.Socket + ".health",
 		"--disable-client-tls", "--disable-server-tls", "--peers", strings.Join(peers, ","),
 	}, args...)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	a, err := StartCommand(ctx, cmd, "unix://"+socket)
-	if err == nil {
-		a.Socket = socket
+	a.cmd.Stdout, a.cmd.Stderr = log, log
+	start := startHere
+	if ns != nil {
+		start = ns.Start
 	}
-	return a, err
+	return a, a.begin(ctx, start, "unix://"+a.Socket)
 }
 
 // StartCommand starts a command that serves Hubble's Observer at an address, and waits
-// until it does. The caller must Stop or Kill it.
+// until it does. The process gets SIGKILL when this one ends in any way. The caller must
+// Stop or Kill it.
 func StartCommand(ctx context.Context, cmd *exec.Cmd, address string) (*Agent, error) {
 	a := &Agent{cmd: cmd, done: make(chan struct{})}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start relay: %w", err)
-	}
-	return a, a.begin(ctx, address)
+	return a, a.begin(ctx, startHere, address)
 }
 
-// begin connects to the process, which runs and is to serve at the target, and waits until
-// it does. It ends it if that fails.
-func (a *Agent) begin(ctx context.Context, target string) error {
-	return a.beginAt(ctx, target, a.serves)
+// startHere starts cmd in the network namespace of this process. The thread must live for
+// as long as the process is to.
+func startHere(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.Start()
+}
+
+// begin has the process started, connects to it at the target, where it is to serve, and
+// waits until it does. It ends it if that fails.
+func (a *Agent) begin(ctx context.Context, start func(*exec.Cmd) error, target string) error {
+	return a.beginAt(ctx, start, target, a.serves)
 }
 
 // beginAt is begin for a process that says by ready whether it serves.
-func (a *Agent) beginAt(ctx context.Context, target string, ready func(context.Context) (bool, error), opts ...grpc.DialOption) error {
-	go func() {
-		defer close(a.done)
-		a.err = a.cmd.Wait()
-	}()
+func (a *Agent) beginAt(
+	ctx context.Context, start func(*exec.Cmd) error, target string, ready func(context.Context) (bool, error), opts ...grpc.DialOption,
+) error {
+	started := make(chan error, 1)
+	go a.run(start, started)
+	if err := <-started; err != nil {
+		<-a.done
+		return fmt.Errorf("start agent: %w", err)
+	}
 	conn, err := grpc.NewClient(target, append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return errors.Join(fmt.Errorf("connect to agent: %w", err), a.Kill())
@@ -133,6 +142,19 @@ func (a *Agent) beginAt(ctx context.Context, target string, ready func(context.C
 		return errors.Join(err, a.Kill())
 	}
 	return nil
+}
+
+// run keeps its thread for as long as the process lives: the kernel sends a process its
+// parent death signal when the thread that started it ends.
+func (a *Agent) run(start func(*exec.Cmd) error, started chan<- error) {
+	defer close(a.done)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := start(a.cmd)
+	started <- err
+	if err == nil {
+		a.err = a.cmd.Wait()
+	}
 }
 
 // serves tells whether the agent says that it serves.
