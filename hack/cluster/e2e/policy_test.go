@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -92,8 +93,35 @@ func newPolicyTest(t *testing.T, f *fixture) *policyTest {
 		check(t, err)
 	}
 	check(t, p.learn(ctx))
+	eventually(ctx, t, func() error { return p.callServices(ctx) })
 	p.flows = p.follow(t)
 	return p
+}
+
+// callServices returns an error if a service cannot be called from each node:
+// kube-proxy, which may not have heard of the API server's return yet, is in no hurry.
+func (p *policyTest) callServices(ctx context.Context) error {
+	var calls []*call
+	for _, from := range []string{"blue/client", "green/client"} { // one a node
+		for _, to := range []string{"blue/web.svc", "blue/api.svc"} {
+			c, err := p.parse(from + " -> " + to + " 80")
+			if err != nil {
+				return err
+			}
+			calls = append(calls, c)
+		}
+	}
+	if err := p.make(ctx, calls); err != nil {
+		return err
+	}
+	for _, c := range calls {
+		for _, a := range c.attempts {
+			if !strings.HasSuffix(a.answer, " answers") {
+				return fmt.Errorf("%s, at %s: %s", c.line, a.to, a.answer)
+			}
+		}
+	}
+	return nil
 }
 
 // policyNamespaces are those of the pods in the scripts.
