@@ -140,6 +140,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 			})
 		},
 	}
+	if cfg.HealthListenAddress != "" {
+		health := rpc.New(rpc.Config{Ready: dp.Ready(), Evict: true, Log: log})
+		tasks = append(tasks, func(ctx context.Context) error {
+			return health.ListenAndServe(ctx, cfg.HealthListenAddress)
+		})
+	}
 	if source != nil {
 		tasks = append(tasks, source.Watch)
 	}
@@ -283,6 +289,7 @@ func followKubernetes(cfg Config, c kube.Config) (*kube.Source, error) {
 		return nil, fmt.Errorf("find Kubernetes: %w", err)
 	}
 	c.Endpoints.Await(awaitNames)
+	c.Endpoints.AwaitList()
 	return source, nil
 }
 

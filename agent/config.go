@@ -14,6 +14,7 @@ import (
 
 	"github.com/fovea-obs/fovea/agent/history"
 	"github.com/fovea-obs/fovea/internal/config"
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
 // Aggregation says what a flow is reported for.
@@ -90,6 +91,9 @@ type Config struct {
 	// again when they change.
 	TLSCertFile, TLSKeyFile string
 	TLSClientCAFiles        []string
+	// HealthListenAddress is where health is told, in plaintext and without flows, for
+	// probes: a TCP address as :4243, or a unix socket; empty for nowhere.
+	HealthListenAddress string
 	// EndpointsFile is where endpoints, nodes and services come from; empty
 	// for nowhere.
 	EndpointsFile string
@@ -168,6 +172,8 @@ func (c *Config) Validate() error {
 		fmt.Sprintf("a path of at most %d bytes, or empty for no socket", maxSocketPath))
 	check(c.ListenAddress == "" || isListenAddress(c.ListenAddress), "listen-address", c.ListenAddress,
 		"address:port such as :4244 or 10.0.0.1:4244, or empty for none")
+	check(c.HealthListenAddress == "" || rpc.IsAddress(c.HealthListenAddress), "health-listen-address", c.HealthListenAddress,
+		"address:port such as :4243, unix:///path, or empty for none")
 	c.validateTLS(check)
 	check(c.Kubernetes == KubernetesAuto || c.Kubernetes == KubernetesOn || c.Kubernetes == KubernetesOff,
 		"kubernetes", string(c.Kubernetes), "one of auto, on, off")

@@ -3,13 +3,13 @@ package relay
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fovea-obs/fovea/internal/config"
 	"github.com/fovea-obs/fovea/internal/nodename"
+	"github.com/fovea-obs/fovea/internal/rpc"
 )
 
 // Config is all that a relay is told. [DefaultConfig] returns one to start from;
@@ -98,9 +98,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, &config.Error{Name: name, Value: value, Want: want})
 		}
 	}
-	check(isAddress(c.ListenAddress), "listen-address", c.ListenAddress, "address:port such as :4245, or unix:///path")
-	check(isAddress(c.HealthListenAddress), "health-listen-address", c.HealthListenAddress, "address:port such as :4222, or unix:///path")
-	check(c.MetricsListenAddress == "" || isAddress(c.MetricsListenAddress), "metrics-listen-address", c.MetricsListenAddress,
+	check(rpc.IsAddress(c.ListenAddress), "listen-address", c.ListenAddress, "address:port such as :4245, or unix:///path")
+	check(rpc.IsAddress(c.HealthListenAddress), "health-listen-address", c.HealthListenAddress, "address:port such as :4222, or unix:///path")
+	check(c.MetricsListenAddress == "" || rpc.IsAddress(c.MetricsListenAddress), "metrics-listen-address", c.MetricsListenAddress,
 		"address:port such as :9966, unix:///path, or empty for none")
 	c.validateNodes(check)
 	check(c.SortBufferDrainTimeout >= MinDrainTimeout && c.SortBufferDrainTimeout <= MaxDrainTimeout,
@@ -126,16 +126,4 @@ func (t *TLS) validate(check func(ok bool, name, value, want string), disabled b
 	}
 	check(t.CertFile != "" || t.KeyFile == "", cert, "", "the certificate whose key "+key+" is")
 	check(t.KeyFile != "" || t.CertFile == "", key, "", "the key of the certificate in "+cert)
-}
-
-func isAddress(s string) bool {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return strings.TrimPrefix(path, "//") != ""
-	}
-	_, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return false
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return err == nil
 }

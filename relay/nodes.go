@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/fovea-obs/fovea/internal/rpc"
 	"github.com/fovea-obs/fovea/relay/discover"
 	"github.com/fovea-obs/fovea/relay/peers"
 )
@@ -15,11 +16,11 @@ import (
 // validateNodes checks what says which nodes there are.
 func (c *Config) validateNodes(check func(ok bool, name, value, want string)) {
 	const beside = ": each says which nodes there are"
-	check(c.PeerService == "" || isAddress(c.PeerService), "peer-service", c.PeerService, "host:port, unix:///path, or empty for none")
+	check(c.PeerService == "" || rpc.IsAddress(c.PeerService), "peer-service", c.PeerService, "host:port, unix:///path, or empty for none")
 	names := map[string]bool{}
 	for _, p := range c.Peers {
 		name, address, ok := strings.Cut(p, "=")
-		check(ok && name != "" && isAddress(address), "peers", p, "names and addresses such as node1=10.0.0.1:4244")
+		check(ok && name != "" && rpc.IsAddress(address), "peers", p, "names and addresses such as node1=10.0.0.1:4244")
 		check(!names[name], "peers", p, "each name once")
 		names[name] = true
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -60,20 +59,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Peers: known, Name: nodename.Name(cfg.ClusterName, cfg.Name), Version: cfg.Version, Patience: cfg.SortBufferDrainTimeout, MaxWaiting: cfg.SortBufferLenMax,
 		Retry: cfg.RetryTimeout, Log: log, Metrics: flows,
 	}))
-	health := rpc.New(rpc.Config{Log: log})
+	health := rpc.New(rpc.Config{Evict: true, Log: log})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
 	tasks := []func() error{
-		func() error { return serve(ctx, server, cfg.ListenAddress, log) },
-		func() error { return serve(ctx, health, cfg.HealthListenAddress, log) },
+		func() error { return server.ListenAndServe(ctx, cfg.ListenAddress) },
+		func() error { return health.ListenAndServe(ctx, cfg.HealthListenAddress) },
 	}
 	if counts != nil {
 		tasks = append(tasks, func() error {
-			l, err := listen(ctx, cfg.MetricsListenAddress, log)
+			l, err := rpc.Listen(ctx, cfg.MetricsListenAddress)
 			if err != nil {
 				return err
 			}
+			log.Info("Serving", "address", l.Addr().String())
 			return counts.Serve(ctx, l)
 		})
 	}
@@ -94,22 +94,6 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-func serve(ctx context.Context, s *rpc.Server, address string, log *slog.Logger) error {
-	l, err := listen(ctx, address, log)
-	if err != nil {
-		return err
-	}
-	return s.Serve(ctx, l)
-}
-
-func listen(ctx context.Context, address string, log *slog.Logger) (net.Listener, error) {
-	l, err := rpc.Listen(ctx, address)
-	if err == nil {
-		log.Info("Serving", "address", l.Addr().String())
-	}
-	return l, err
 }
 
 // load returns the certificates of one side, nil if it has no TLS. The options name its

@@ -11,11 +11,14 @@
 // and the time of a handshake are bounded. A stream too many is refused with
 // ResourceExhausted, a connection too many is closed.
 //
+// A server that has something to serve only later says so by its health: see [Config].Ready.
+// One without services is for probes, which ask for nothing else.
+//
 // What is to be seen of all calls, as metrics are, is given to [Config] as an interceptor.
 //
 // [Listen] opens what it serves on, a unix socket or a TCP address, and
 // [Server.Serve] serves until its context ends, then ends all calls and waits
-// for them.
+// for them. [Server.ListenAndServe] is both.
 //
 // A handler that streams much can send a [Wire], a message that it encoded
 // itself. The buffers to write from are larger than gRPC's own; flow-control

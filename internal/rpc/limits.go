@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,15 +53,22 @@ func (s *Server) limitStreams(srv any, stream grpc.ServerStream, _ *grpc.StreamS
 }
 
 // limitedListener closes connections that come while there are as many as are
-// allowed: those that wait would not be told why.
+// allowed: those that wait would not be told why. With evict it closes the oldest of
+// those that are there instead.
 type limitedListener struct {
 	net.Listener
 	slots    chan struct{}
+	evict    bool
 	complain *complaints
+
+	mu   sync.Mutex
+	open []*limitedConn // the oldest first, with evict only
 }
 
 func (s *Server) limited(l net.Listener) net.Listener {
-	return &limitedListener{l, make(chan struct{}, s.connections), &complaints{to: s.log}}
+	return &limitedListener{
+		Listener: l, slots: make(chan struct{}, s.connections), evict: s.evict, complain: &complaints{to: s.log},
+	}
 }
 
 // Accept returns the next connection that there is room for.
@@ -70,15 +78,49 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(l.slots) == cap(l.slots) {
+			l.closeOldest()
+		}
 		select {
 		case l.slots <- struct{}{}:
-			return &limitedConn{Conn: conn, leave: sync.OnceFunc(func() { <-l.slots })}, nil
+			return l.admit(conn), nil
 		default:
 			l.complain.log("Connections refused: as many are open as are allowed",
 				"address", l.Addr().String(), "allowed", cap(l.slots))
 			// Nothing was sent that could be lost.
 			_ = conn.Close()
 		}
+	}
+}
+
+func (l *limitedListener) admit(conn net.Conn) *limitedConn {
+	c := &limitedConn{Conn: conn}
+	c.leave = sync.OnceFunc(func() {
+		l.mu.Lock()
+		if i := slices.Index(l.open, c); i >= 0 {
+			l.open = slices.Delete(l.open, i, i+1)
+		}
+		l.mu.Unlock()
+		<-l.slots
+	})
+	if l.evict {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.open = append(l.open, c)
+	}
+	return c
+}
+
+// closeOldest makes room for another connection, if that may be.
+func (l *limitedListener) closeOldest() {
+	l.mu.Lock()
+	var oldest *limitedConn
+	if len(l.open) > 0 {
+		oldest = l.open[0]
+	}
+	l.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Close() // it is gone for us in any case
 	}
 }
 

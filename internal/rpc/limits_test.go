@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,34 @@ func TestStreamsAreLimited(t *testing.T) {
 		t.Error(err)
 	}
 	<-ended
+}
+
+// TestOldestIsEvicted has a health service that allows two connections, all of which
+// somebody holds: whoever comes is answered all the same.
+func TestOldestIsEvicted(t *testing.T) {
+	conns, stop := serve(t, Config{MaxConnections: 2, Evict: true}, &peers{})
+	address := conns[1].Target()
+	var held []net.Conn
+	for range 4 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		held = append(held, conn)
+	}
+	if _, err := grpc_health_v1.NewHealthClient(conns[1]).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Errorf("while all connections are held: %v", err)
+	}
+	for i, conn := range held[:3] {
+		// The end may come with a reset, as nothing was said.
+		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("connection %d was not closed: %v", i, err)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestConnectionsAreLimited has a listener that allows two.

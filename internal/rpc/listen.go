@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,20 @@ const (
 
 // ErrInUse is returned for a unix socket that another process serves.
 var ErrInUse = errors.New("served by another process")
+
+// IsAddress tells whether [Listen] takes an address for one: unix: with a path, or host:port
+// with a number for the port.
+func IsAddress(s string) bool {
+	if path, ok := strings.CutPrefix(s, unixScheme); ok {
+		return strings.TrimPrefix(path, "//") != ""
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
 
 // Listen opens an address: unix:///path or unix:path for a unix socket, and
 // otherwise host:port for TCP.

@@ -20,6 +20,17 @@ func listen(t *testing.T, address string) net.Listener {
 	return l
 }
 
+func TestIsAddress(t *testing.T) {
+	for address, want := range map[string]bool{
+		":4245": true, "10.0.0.1:4244": true, "[::1]:0": true, "unix:///run/a.sock": true, "unix:a.sock": true,
+		"": false, "4245": false, "node1": false, ":x": false, ":65536": false, "::1:4244": false, "unix:": false, "unix://": false,
+	} {
+		if got := IsAddress(address); got != want {
+			t.Errorf("%q: got %v", address, got)
+		}
+	}
+}
+
 func TestListenUnix(t *testing.T) {
 	for _, scheme := range []string{"unix:", "unix://"} {
 		path := filepath.Join(t.TempDir(), "a", "b", "hubble.sock")

@@ -59,10 +59,16 @@ type Config struct {
 	// MaxConnections the connections of each listener. What is more is refused.
 	// They are 256 and 128 if 0.
 	MaxStreams, MaxConnections int
+	// Evict has a connection that is one too many take the place of the oldest, instead
+	// of being refused: so that nobody can hold all of those that probes need.
+	Evict bool
 	// Unary and Stream, where they are not nil, are around all calls, also those that
 	// are refused.
 	Unary  grpc.UnaryServerInterceptor
 	Stream grpc.StreamServerInterceptor
+	// Ready, where it is not nil, is closed once there is something to serve: until then
+	// the health service says NOT_SERVING.
+	Ready <-chan struct{}
 	// Log gets the panics of handlers, and what was refused; nothing is logged
 	// if it is nil.
 	Log *slog.Logger
@@ -72,11 +78,13 @@ type Config struct {
 type Server struct {
 	grpc    *grpc.Server
 	health  *health.Server
+	ready   <-chan struct{}
 	log     *slog.Logger
 	timeout time.Duration
 	// streams holds one for each stream that is open.
 	streams     chan struct{}
 	connections int
+	evict       bool
 	complain    *complaints
 	// stopping ends when Serve's context does, and all streams with it.
 	stopping context.Context
@@ -86,9 +94,9 @@ type Server struct {
 // New returns a server on which services can be registered, until Serve.
 func New(c Config) *Server {
 	s := &Server{
-		log: c.Log, timeout: c.StopTimeout, health: health.NewServer(),
+		log: c.Log, timeout: c.StopTimeout, health: health.NewServer(), ready: c.Ready,
 		streams:     make(chan struct{}, cmp.Or(c.MaxStreams, defaultStreams)),
-		connections: cmp.Or(c.MaxConnections, defaultConnections),
+		connections: cmp.Or(c.MaxConnections, defaultConnections), evict: c.Evict,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -100,7 +108,11 @@ func New(c Config) *Server {
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(s.options(c)...)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
-	s.health.SetServingStatus(ObserverHealth, grpc_health_v1.HealthCheckResponse_SERVING)
+	if s.ready == nil {
+		s.setHealth(grpc_health_v1.HealthCheckResponse_SERVING)
+	} else {
+		s.setHealth(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	}
 	reflection.Register(s.grpc)
 	return s
 }
@@ -135,6 +147,24 @@ func (s *Server) options(c Config) []grpc.ServerOption {
 // RegisterService makes the Server a [grpc.ServiceRegistrar].
 func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) { s.grpc.RegisterService(d, impl) }
 
+// setHealth has the health service say so of the server and of its observer. Once the
+// server stops it has no effect.
+func (s *Server) setHealth(status grpc_health_v1.HealthCheckResponse_ServingStatus) {
+	for _, service := range []string{"", ObserverHealth} {
+		s.health.SetServingStatus(service, status)
+	}
+}
+
+// ListenAndServe is [Server.Serve] on an address, as of [Listen].
+func (s *Server) ListenAndServe(ctx context.Context, address string) error {
+	l, err := Listen(ctx, address)
+	if err != nil {
+		return err
+	}
+	s.log.Info("Serving", "address", l.Addr().String())
+	return s.Serve(ctx, l)
+}
+
 // Serve serves on the listeners, which it closes, until ctx ends or one of
 // them fails. It then ends all streams, gives calls the time of
 // [Config].StopTimeout, and returns when all have ended: nil if ctx was the
@@ -151,9 +181,17 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		})
 	}
 	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	ready := s.ready
+	for serves := true; serves; {
+		select {
+		case <-ready:
+			s.setHealth(grpc_health_v1.HealthCheckResponse_SERVING)
+			ready = nil
+		case <-ctx.Done():
+			serves = false
+		case err = <-failed:
+			serves = false
+		}
 	}
 	s.shutdown()
 	serving.Wait()

@@ -86,6 +86,56 @@ func TestHealthAndHeader(t *testing.T) {
 	}
 }
 
+// TestReady follows the health of a server from before it is ready until it stops.
+func TestReady(t *testing.T) {
+	const serving, not = grpc_health_v1.HealthCheckResponse_SERVING, grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	ready := make(chan struct{})
+	conns, stop := serve(t, Config{Ready: ready}, &peers{})
+	var watches []grpc.ServerStreamingClient[grpc_health_v1.HealthCheckResponse]
+	for _, name := range []string{"", ObserverHealth} {
+		w, err := grpc_health_v1.NewHealthClient(conns[0]).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		watches = append(watches, w)
+	}
+	says := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for _, w := range watches {
+			if r, err := w.Recv(); err != nil || r.GetStatus() != want {
+				t.Errorf("got %v, %v, want %v", r, err, want)
+			}
+		}
+	}
+	says(not)
+	close(ready)
+	says(serving)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, w := range watches {
+		r, err := w.Recv()
+		if err == nil && r.GetStatus() == not {
+			r, err = w.Recv()
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("after the end: %v, %v", r, err)
+		}
+	}
+}
+
+// TestStopBeforeReady has a server that stops without having been ready.
+func TestStopBeforeReady(t *testing.T) {
+	conns, stop := serve(t, Config{Ready: make(chan struct{})}, &peers{})
+	r, err := grpc_health_v1.NewHealthClient(conns[0]).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || r.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("got %v, %v", r, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReflection(t *testing.T) {
 	conns, stop := serve(t, Config{}, &peers{})
 	stream, err := grpc_reflection_v1.NewServerReflectionClient(conns[0]).ServerReflectionInfo(t.Context())
