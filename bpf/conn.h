@@ -17,6 +17,8 @@ const volatile __u16 ephemeral_port = 32768;
 #define TCP_TIMEOUT 3600
 #define OTHER_TIMEOUT 180 /* also of TCP that was never answered */
 #define CLOSED_TIMEOUT 10
+/* Of one packet, as a question or its answer: a server of names sees thousands a second. */
+#define ONCE_TIMEOUT 10
 /* A closed connection that was silent for so long has nothing more to say. */
 #define CLOSED_QUIET 1
 /* After so many seconds of silence the kernel may have forgotten how it translated
@@ -267,6 +269,18 @@ static __always_inline bool is_echo_reply(const struct conn_key *k)
 	if (k->flags & FLAG_NO_PORTS)
 		return false;
 	return k->protocol == PROTO_ICMP ? k->sport == 0 : k->protocol == PROTO_ICMPV6 && k->sport == 129;
+}
+
+/*
+ * Which way a message goes. Only an echo has a way: errors are about packets of
+ * others, and what finds neighbours, routers and members of groups is nobody's
+ * conversation.
+ */
+static __always_inline struct verdict reply_of_icmp(const struct conn_key *k)
+{
+	if (is_echo_reply(k))
+		return known(REPLY_YES);
+	return known(k->sport == (k->protocol == PROTO_ICMP ? 8 : 128) ? REPLY_NO : REPLY_UNKNOWN);
 }
 
 static __always_inline struct verdict guess_by_ports(const struct conn_key *k)

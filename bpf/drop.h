@@ -245,7 +245,7 @@ static __always_inline struct verdict reply_of_dropped(struct sk_buff *skb, cons
 	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
 	if (is_icmp(k))
-		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
+		return reply_of_icmp(k);
 	c = find_conn(k);
 	if (c && c->reply != REPLY_UNKNOWN)
 		return (struct verdict){ .reply = c->reply, .guessed = c->guessed };

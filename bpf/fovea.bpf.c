@@ -48,7 +48,7 @@ static __always_inline struct verdict first_reply(struct __sk_buff *skb, const s
 	if (k->protocol == PROTO_TCP && p->tcp_flags & TCP_SYN)
 		return known(p->tcp_flags & TCP_ACK ? REPLY_YES : REPLY_NO);
 	if (is_icmp(k))
-		return known(is_echo_reply(k) ? REPLY_YES : REPLY_NO);
+		return reply_of_icmp(k);
 	if (k->protocol == PROTO_IGMP || k->protocol == PROTO_VRRP)
 		return known(REPLY_NO);
 	reverse(k, &r);
@@ -415,7 +415,15 @@ static __always_inline bool sweep(const struct conn_key *k, struct conn *c, bool
 	__u32 idle = elapsed(now, c->seen_at);
 	bool waiting = c->packets != c->reported_packets;
 	bool established = c->tcp_flags & TCP_ACK;
-	__u32 timeout = hz * (c->closed ? CLOSED_TIMEOUT : established ? TCP_TIMEOUT : OTHER_TIMEOUT);
+	__u32 timeout = OTHER_TIMEOUT;
+
+	if (c->closed)
+		timeout = CLOSED_TIMEOUT;
+	else if (established)
+		timeout = TCP_TIMEOUT;
+	else if (c->packets == 1)
+		timeout = ONCE_TIMEOUT;
+	timeout *= hz;
 
 	if (!waiting || c->scope == SCOPE_OTHERS)
 		return idle >= timeout;

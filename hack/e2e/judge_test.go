@@ -204,6 +204,8 @@ func (j *judge) reply(k key) (reply *wrapperspb.BoolValue, known bool) {
 	switch {
 	case k.later:
 		return nil, true
+	case k.proto == capture.ICMP && k.a != 0 && k.a != 8, k.proto == capture.ICMPv6 && k.a != 128 && k.a != 129:
+		return nil, true
 	case k.proto == capture.ICMP:
 		return wrapperspb.Bool(k.a == 0), true
 	case k.proto == capture.ICMPv6:

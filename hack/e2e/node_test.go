@@ -94,14 +94,21 @@ func testNodeTraffic(t *testing.T, overlay bool, args ...string) {
 	if len(got) < 30 {
 		t.Errorf("%d keys", len(got))
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	// Whoever talks to the service by the node's address reaches the pod with the
 	// node's: what is told is who it was.
 	want := map[string]bool{
 		"reserved:remote-node as " + s.near.IPv4.String(): true,
 		"reserved:world as " + s.near.IPv4.String():       true,
 	}
+	// They talk last, and not at the uplink.
+	_, err := f.await(testContext(t), "the service's clients", func(*flowpb.Flow) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(clients) >= len(want)
+	})
+	check(t, err)
+	mu.Lock()
+	defer mu.Unlock()
 	for who := range clients {
 		if !want[who] {
 			t.Errorf("the service's pod was reached by %s", who)
