@@ -22,6 +22,8 @@ type late struct {
 	// await is for how long names may come late, in nanoseconds; 0 if they never
 	// do.
 	await int64
+	// unlisted is set while it is not told yet who is there at all.
+	unlisted bool
 	// ranges are where pods' addresses lie, sizes how long their prefixes are.
 	ranges map[netip.Prefix]bool
 	sizes  []int
@@ -57,6 +59,36 @@ func (t *Table) Await(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.late.await = d.Nanoseconds()
+}
+
+// AwaitList says that nobody is told of yet: until Listed is called any address may be a
+// pod's or a node's, and who has one of which nothing is known is waited for as Await says.
+func (t *Table) AwaitList() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.late.unlisted = true
+}
+
+// Listed says that all were told of who are there. An address of which nothing is known is
+// from then on World's, unless it lies where pods have theirs; flows that were seen of it
+// before, and may still be told of, are told so. Who has one of a service is not known for
+// them: isService tells of an address whether it is.
+func (t *Table) Listed(isService func(netip.Addr) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := &t.late
+	l.unlisted = false
+	for key, w := range l.addrs {
+		a := netip.AddrFrom16(key)
+		n := t.remote(a, w.since)
+		if n == awaited {
+			continue
+		}
+		if n == World && isService(a.Unmap()) {
+			n = Unknown
+		}
+		t.name(a, n, w.since)
+	}
 }
 
 // Waiting returns the time of the oldest flow whose ends may still be told of at
@@ -117,8 +149,11 @@ func (t *Table) nobody(a netip.Addr) Number {
 	if a.IsUnspecified() {
 		return Unknown
 	}
-	if t.late.await == 0 {
+	switch {
+	case t.late.await == 0:
 		return World
+	case t.late.unlisted:
+		return awaited
 	}
 	for _, bits := range t.late.sizes {
 		if p, err := a.Prefix(bits); err == nil && t.late.ranges[p] {

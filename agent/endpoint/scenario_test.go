@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ import (
 //	far index=number at=time [ip=(addresses)]
 //	nodes                               name address..., one a line; node1 is this one
 //	await for=duration
+//	await-list
+//	listed [services=(addresses)]
 //	waiting at=time                     the oldest flow that may still be told anew
 //	flow id=name index=number ip=address at=time    who its ends are
 //	told id=name                        who they are by now
@@ -80,6 +83,11 @@ func command(t *testing.T, d *datadriven.TestData, table *Table, flows map[strin
 			d.Fatalf(t, "%v", err)
 		}
 		table.Await(w)
+	case "await-list":
+		table.AwaitList()
+	case "listed":
+		services := addresses(d, "services")
+		table.Listed(func(a netip.Addr) bool { return slices.Contains(services, a) })
 	case "waiting":
 		if at := table.Waiting(times(t, d)[0]); at != forever {
 			return time.Duration(at).String() + "\n"

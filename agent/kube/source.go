@@ -148,6 +148,7 @@ func (s *Source) flush(ctx context.Context) {
 			if all && !synced {
 				synced = true
 				pods, services, nodes := s.mirror.counts()
+				s.c.Endpoints.Listed(s.c.Services.Has)
 				s.c.Log.Info("Kubernetes is followed", "pods", pods, "services", services, "nodes", nodes)
 				close(s.synced)
 			}

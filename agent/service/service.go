@@ -134,6 +134,9 @@ func (t *Table) Lookup(a netip.Addr, port uint16, protocol uint8) Number {
 	return 0
 }
 
+// Has tells whether a service has this address, at any port.
+func (t *Table) Has(a netip.Addr) bool { return len((*t.frontends.Load())[a.As16()]) > 0 }
+
 // At returns the service with number n, which the caller must not change. For 0
 // and numbers that stand for nothing its names are empty.
 func (t *Table) At(n Number) *Service {
