@@ -1,6 +1,7 @@
 // Package stock gives tests, benchmarks and the demo the stock programs of
-// Hubble and Kubernetes, built from the nested modules hack/hubble and
-// hack/kubernetes and cached outside the tree, and definitions of policies.
+// Hubble, Kubernetes and Helm, built from the nested modules hack/hubble,
+// hack/kubernetes and hack/helm and cached outside the tree, and definitions of
+// kinds that Kubernetes itself has not.
 package stock
 
 import (

@@ -18,7 +18,8 @@ func main() {
 	defer stop()
 	_, hubble := stock.Hubble(ctx)
 	_, kubernetes := stock.Kubernetes(ctx)
-	if err := errors.Join(hubble, kubernetes); err != nil {
+	_, helm := stock.Helm(ctx)
+	if err := errors.Join(hubble, kubernetes, helm); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare:", err)
 		os.Exit(1)
 	}
