@@ -113,6 +113,10 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 // cluster.
 func (c *Cluster) Lab() *lab.Lab { return c.lab }
 
+// Control is the control plane's machine in that network. Programs that are run there
+// reach the API server by [Cluster.Kubeconfig].
+func (c *Cluster) Control() *lab.Node { return c.control.node }
+
 // Nodes are the nodes in the order of their names.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
 

@@ -35,7 +35,8 @@
 //
 // No registry is asked. [Cluster.LoadImage] makes an image from static programs
 // and loads it into every node; its pods say imagePullPolicy Never. Command
-// workload is made for this: it makes connections and reports each of them.
+// workload is made for this: it makes connections and reports each of them, or makes
+// thousands a second.
 //
 // # What is left
 //

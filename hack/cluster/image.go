@@ -32,11 +32,17 @@ func (c *Cluster) LoadImage(ctx context.Context, name string, files ...string) e
 	if err != nil {
 		return err
 	}
+	return errors.Join(c.LoadArchive(ctx, path), os.Remove(path))
+}
+
+// LoadArchive loads the images in an archive, as docker and buildah write them, into
+// every node.
+func (c *Cluster) LoadArchive(ctx context.Context, path string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range c.nodes {
 		group.Go(func() error { return n.importImage(ctx, path) })
 	}
-	return errors.Join(group.Wait(), os.Remove(path))
+	return group.Wait()
 }
 
 // makeImage returns the path of an archive with the image.

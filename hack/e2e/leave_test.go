@@ -35,7 +35,8 @@ func TestLeavesNothing(t *testing.T) {
 		// What a killed one leaves, the next one removes, in either way.
 		for _, next := range []string{"clsact", "tcx"} {
 			a := l.start(t, "clsact")
-			held := heldBy(t, a.PID())
+			held, err := process.Held(a.PID())
+			check(t, err)
 			check(t, a.Kill())
 			if left := ours(filters(t, l.client)); len(left) != 2 {
 				t.Errorf("left by a killed agent: %q, want two filters", left)
@@ -103,7 +104,8 @@ func (l *leaver) start(t *testing.T, attach string) *process.Agent {
 // stop ends an agent in good order, and checks that nothing of it is left.
 func (l *leaver) stop(t *testing.T, a *process.Agent) {
 	t.Helper()
-	held := heldBy(t, a.PID())
+	held, err := process.Held(a.PID())
+	check(t, err)
 	check(t, a.Stop())
 	if _, err := os.Lstat(a.Socket); !os.IsNotExist(err) {
 		t.Errorf("its socket: %v", err)
@@ -114,22 +116,22 @@ func (l *leaver) stop(t *testing.T, a *process.Agent) {
 // kill ends an agent at once, and checks that nothing of it is left.
 func (l *leaver) kill(t *testing.T, a *process.Agent) {
 	t.Helper()
-	held := heldBy(t, a.PID())
+	held, err := process.Held(a.PID())
+	check(t, err)
 	check(t, a.Kill())
 	l.awaitNothing(t, held)
 }
 
 // awaitNothing waits until nothing of an ended agent is left.
-func (l *leaver) awaitNothing(t *testing.T, held objects) {
+func (l *leaver) awaitNothing(t *testing.T, held process.Objects) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	start := time.Now()
-	if err := held.awaitGone(ctx); err != nil {
+	if err := held.AwaitGone(ctx); err != nil {
 		t.Error(err)
 	} else {
-		t.Logf("%d programs, %d maps and %d links gone after %v", len(held.programs), len(held.maps), len(held.links),
-			time.Since(start).Round(time.Millisecond))
+		t.Logf("%v gone after %v", held, time.Since(start).Round(time.Millisecond))
 	}
 	for _, p := range []*lab.Pod{l.client, l.web} {
 		if n := tcxPrograms(t, p); n != 0 {

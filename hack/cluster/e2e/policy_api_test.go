@@ -123,17 +123,10 @@ func (p *policyTest) create(ctx context.Context, document []byte) (policyRef, er
 
 // enforce has the nodes enforce what the API says now.
 func (p *policyTest) enforce(ctx context.Context) error {
-	var namespaces corev1.NamespaceList
-	var pods corev1.PodList
-	var policies networkingv1.NetworkPolicyList
-	for path, to := range map[string]any{
-		"/api/v1/namespaces": &namespaces, "/api/v1/pods": &pods, networking + "networkpolicies": &policies,
-	} {
-		if err := p.api.do(ctx, http.MethodGet, path, nil, to); err != nil {
-			return err
-		}
+	o, err := policyObjects(ctx, p.api)
+	if err != nil {
+		return err
 	}
-	o := netpol.Objects{Namespaces: namespaces.Items, Pods: pods.Items, Policies: policies.Items}
 	for _, n := range p.Nodes() {
 		if err := netpol.Enforce(ctx, n.NS, n.Name, o); err != nil {
 			return err

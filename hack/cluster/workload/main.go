@@ -15,6 +15,22 @@
 //
 // URLs are http://HOST:PORT or udp://HOST:PORT. Who a pod is comes from
 // POD_NAMESPACE and POD_NAME.
+//
+// To make many connections there are two more, which report none of them:
+//
+//	workload answer [-ports 20000-20999]
+//
+// answers one request of each TCP connection, and each datagram, at all of these
+// ports.
+//
+//	workload load [-rate 1000] [-ports 20000-20999] [-sockets 8192] [-at-once 256] tcp://ADDRESS|udp://ADDRESS
+//
+// makes so many new connections a second to these ports in turns, until it is
+// told to end, and prints as JSON how many it asked and how many were answered.
+// Over TCP a connection is made, asks, is answered and closed, and no more than
+// -at-once are there at the same time. Over UDP each of the -sockets has a source
+// port and asks each of the ports once, before any asks one again. When it falls
+// behind it makes up for it as soon as it can.
 package main
 
 import (
@@ -38,15 +54,22 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	self := os.Getenv("POD_NAMESPACE") + "/" + os.Getenv("POD_NAME")
-	if err := run(ctx, os.Args[1:], report.NewWriter(os.Stdout, self)); err != nil {
+	if err := dispatch(ctx, os.Args[1:], self, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "workload:", err)
 		os.Exit(1)
 	}
 }
 
+func dispatch(ctx context.Context, args []string, self string, out io.Writer) error {
+	if len(args) > 0 && (args[0] == "answer" || args[0] == "load") {
+		return runMany(ctx, args, out)
+	}
+	return run(ctx, args, report.NewWriter(out, self))
+}
+
 func run(ctx context.Context, args []string, w *report.Writer) error {
 	if len(args) == 0 {
-		return errors.New("usage: workload server|client [options] [URL...]")
+		return errors.New("usage: workload server|client|answer|load [options] [URL...]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -81,6 +104,6 @@ func run(ctx context.Context, args []string, w *report.Writer) error {
 	case "client":
 		return c.repeat(ctx, *interval, *count)
 	default:
-		return fmt.Errorf("role %q: want server or client", args[0])
+		return fmt.Errorf("role %q: want server, client, answer or load", args[0])
 	}
 }

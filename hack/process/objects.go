@@ -1,4 +1,4 @@
-package e2e
+package process
 
 import (
 	"bufio"
@@ -9,25 +9,26 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 )
 
-// objects are the numbers of BPF programs, maps and links in the kernel.
-type objects struct {
+// Objects are the numbers of BPF programs, maps and links in the kernel.
+type Objects struct {
 	programs, maps, links map[int]bool
 }
 
-// heldBy returns what a process holds open. Other tests make such objects at
-// the same time, so that a list of all there are tells nothing.
-func heldBy(t *testing.T, pid int) objects {
-	t.Helper()
-	o := objects{map[int]bool{}, map[int]bool{}, map[int]bool{}}
+// Held returns what a process holds open; it is an error if it has no programs or
+// maps. Other processes have such objects at the same time, so that a list of all
+// there are tells nothing.
+func Held(pid int) (Objects, error) {
+	o := Objects{map[int]bool{}, map[int]bool{}, map[int]bool{}}
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
-	check(t, err)
+	if err != nil {
+		return Objects{}, fmt.Errorf("list what process %d holds: %w", pid, err)
+	}
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -36,14 +37,14 @@ func heldBy(t *testing.T, pid int) objects {
 		o.note(string(text))
 	}
 	if len(o.programs) == 0 || len(o.maps) == 0 {
-		t.Fatalf("the agent holds no programs or maps: %+v", o)
+		return Objects{}, fmt.Errorf("process %d holds no BPF programs or maps: %v", pid, o)
 	}
-	return o
+	return o, nil
 }
 
 // note takes the numbers from the description of an open file. A link's has
 // that of its program too.
-func (o objects) note(text string) {
+func (o Objects) note(text string) {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), ":")
@@ -62,8 +63,13 @@ func (o objects) note(text string) {
 	}
 }
 
+// String counts them.
+func (o Objects) String() string {
+	return fmt.Sprintf("%d programs, %d maps and %d links", len(o.programs), len(o.maps), len(o.links))
+}
+
 // left returns which of them are still there.
-func (o objects) left() []string {
+func (o Objects) left() []string {
 	var left []string
 	for id := range o.programs {
 		if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id)); !errors.Is(err, os.ErrNotExist) {
@@ -88,9 +94,9 @@ func (o objects) left() []string {
 	return left
 }
 
-// awaitGone waits until none is left. The kernel frees them some time after
+// AwaitGone waits until none is left. The kernel frees them some time after
 // their last user went, of which nothing tells.
-func (o objects) awaitGone(ctx context.Context) error {
+func (o Objects) AwaitGone(ctx context.Context) error {
 	for {
 		left := o.left()
 		if len(left) == 0 {
