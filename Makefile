@@ -6,8 +6,14 @@ CLANG := clang-16
 CLANG_VERSION := 16.0.6
 PROTOC_VERSION := 3.21.12
 TESTFLAGS ?=
+# The image's name; its tag is VERSION, or devel.
+IMAGE ?= ghcr.io/fovea-obs/fovea
+# What image-archive makes one for: amd64 or arm64.
+ARCH ?= $(shell go env GOARCH)
 # By count: by time, go test fails now and then when the time is over.
 FUZZTIME ?= 50000x
+# What the binary builds for; outside of Linux it is the relay alone.
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # Modules of their own, for what the product must not depend on.
 NESTED := $(sort $(dir $(shell find hack -name go.mod -not -path '*/testdata/*')))
@@ -16,6 +22,22 @@ MODULES := . $(NESTED)
 .PHONY: build
 build: ## The binary, static, in bin/.
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.release=$(VERSION)' -o bin/fovea .
+
+.PHONY: cross
+cross: ## That the binary builds for each platform, which go vet checks too. Keeps nothing.
+	@set -e; for p in $(PLATFORMS); do \
+		export CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/}; echo "go vet and build for $$p"; \
+		go vet .; go build -o /dev/null .; \
+	done
+	GOARCH=arm64 go vet -tags e2e ./...
+
+.PHONY: image
+image: ## The image for amd64 and arm64: an OCI archive, in bin/. Needs buildah, or docker.
+	go run ./hack/image/build -name '$(IMAGE)' -version '$(VERSION)' -architectures amd64,arm64 -archive bin/fovea-image.tar
+
+.PHONY: image-archive
+image-archive: ## The image for ARCH, for nodes without a registry: ctr images import takes it.
+	go run ./hack/image/build -name '$(IMAGE)' -version '$(VERSION)' -architectures '$(ARCH)' -archive bin/fovea-image-$(ARCH).tar
 
 .PHONY: generate
 generate: ## The BPF objects and their Go types, from the C; the messages in proto/.
@@ -39,9 +61,9 @@ test: compiler ## All tests, with the race detector. Needs root.
 	done; exit $$status
 
 .PHONY: e2e
-e2e: ## The tests on a real Kubernetes cluster. Needs root; CONTRIBUTING.md says what else.
+e2e: ## The tests of the image, and those on a real Kubernetes cluster. Needs root; CONTRIBUTING.md says what else.
 	@go run ./hack/stock/prepare
-	@go test -tags e2e -count=1 -timeout=15m $(TESTFLAGS) ./hack/cluster/e2e
+	@go test -tags e2e -count=1 -p 1 -timeout=15m $(TESTFLAGS) ./hack/image ./hack/cluster/e2e
 
 # The race detector needs a C compiler.
 .PHONY: compiler
