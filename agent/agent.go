@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +27,7 @@ import (
 	"github.com/fovea-obs/fovea/agent/ingest"
 	"github.com/fovea-obs/fovea/agent/kube"
 	"github.com/fovea-obs/fovea/agent/mac"
+	"github.com/fovea-obs/fovea/agent/memory"
 	"github.com/fovea-obs/fovea/agent/observer"
 	"github.com/fovea-obs/fovea/agent/peer"
 	"github.com/fovea-obs/fovea/agent/policy"
@@ -126,7 +126,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 			select {
 			case <-dp.Ready():
 				// Starting took several times the memory that running does.
-				debug.FreeOSMemory()
+				memory.Release(log)
 			case <-ctx.Done():
 			}
 			return server.Serve(ctx, listeners...)
@@ -160,7 +160,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 			select {
 			case <-cluster.Synced():
 				// So did the first list.
-				debug.FreeOSMemory()
+				memory.Release(log)
 				<-ctx.Done()
 			case <-ctx.Done():
 			}

@@ -39,6 +39,7 @@ var rooms = []room{
 		why: "the datapath says what the kernel saw; who that was is decided behind it"},
 	{name: "agent/intern", never: join(wire, kube, kernel),
 		why: "numbers know nothing of what they stand for"},
+	{name: "agent/memory", never: join(wire, kube, kernel), why: "it knows nothing of flows"},
 	{name: "agent/mac", may: list("agent/intern"), not: effects, never: join(wire, kube),
 		why: "tables are filled by a source and do no I/O, so a test needs none"},
 	{name: "agent/fate", may: list("agent/intern", "agent/policy", "agent/engine"), not: effects, never: join(wire, kube),
