@@ -45,7 +45,7 @@ func (i *installTest) testUpgrade(ctx context.Context, t *testing.T) {
 	seen.judge(t)
 
 	i.run(ctx, t, upgrade+" --set relay.replicas=2,relay.podAnnotations.test=upgrade")
-	i.run(ctx, t, "kubectl --namespace kube-system rollout status deployment/hubble-relay --timeout=1m")
+	i.awaitRelays(ctx, t)
 	for node, uid := range i.uids(ctx, t, "hubble-relay") {
 		if relay[node] == uid {
 			t.Errorf("the relay on %s is the same", node)
@@ -68,7 +68,7 @@ func (i *installTest) testRotation(ctx context.Context, t *testing.T) {
 			t.Errorf("%s is the same", name)
 		}
 	}
-	i.run(ctx, t, "kubectl --namespace kube-system rollout status deployment/hubble-relay --timeout=1m")
+	i.awaitRelays(ctx, t)
 	if text, err := i.shell.run(ctx, "hubble status -P"); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("who has the former certificates is told: %s, %v", text, err)
 	}
@@ -77,6 +77,21 @@ func (i *installTest) testRotation(ctx context.Context, t *testing.T) {
 		text, err := i.shell.run(ctx, "hubble status -P")
 		if err == nil && !strings.Contains(text, fmt.Sprintf("Connected Nodes: %d/%[1]d", len(i.Nodes()))) {
 			err = fmt.Errorf("not all nodes are connected: %s", text)
+		}
+		return err
+	})
+}
+
+// awaitRelays waits until all relays are the newest, and none of those before is left: one
+// that ends still answers for a while.
+func (i *installTest) awaitRelays(ctx context.Context, t *testing.T) {
+	t.Helper()
+	i.run(ctx, t, "kubectl --namespace kube-system rollout status deployment/hubble-relay --timeout=1m")
+	eventually(ctx, t, func() error {
+		text, err := i.shell.run(ctx, "kubectl --namespace kube-system get pods --selector k8s-app=hubble-relay"+
+			` --output go-template='{{range .items}}{{if .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}'`)
+		if err == nil && text != "" {
+			err = fmt.Errorf("not gone yet: %s", text)
 		}
 		return err
 	})

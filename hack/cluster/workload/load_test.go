@@ -66,21 +66,32 @@ func TestLoadIsAnswered(t *testing.T) {
 	}
 }
 
+// listenInRow listens at two ports of which the second follows the first.
+func listenInRow(t *testing.T) (a, b *net.UDPConn) {
+	t.Helper()
+	local := net.IPv4(127, 0, 0, 1)
+	for range 100 { // another may have the next
+		a, err := net.ListenUDP("udp4", &net.UDPAddr{IP: local})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { a.Close() })
+		b, err := net.ListenUDP("udp4", &net.UDPAddr{IP: local, Port: int(addrPort(a.LocalAddr()).Port()) + 1})
+		if err == nil {
+			t.Cleanup(func() { b.Close() })
+			return a, b
+		}
+	}
+	t.Fatal("no two free ports in a row")
+	return nil, nil
+}
+
 // TestLoadIsEverNew holds that no source port asks a port again before it has asked
 // all others.
 func TestLoadIsEverNew(t *testing.T) {
 	const sockets = 8
-	a, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a, b := listenInRow(t)
 	first := addrPort(a.LocalAddr()).Port()
-	b, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(first) + 1})
-	if err != nil {
-		t.Skip("needs two free ports in a row: ", err)
-	}
-	defer b.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
